@@ -1,0 +1,91 @@
+#pragma once
+
+#include "messages/vocabulary/units.hpp"
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace troupe::hypervisor {
+
+enum class accelerator : std::uint8_t { kvm, tcg };
+
+/// A vhost-user socket of ours for the guest's vsock. It must be listening before start().
+struct vsock_device {
+  std::string id = "vsock0";
+  std::string socket_path;
+};
+
+/// A vhost-user socket of ours for a virtio-fs share. It must be listening before start().
+struct fs_device {
+  std::string id = "fs0";
+  std::string socket_path;
+  /// The guest mounts this name. 1 ... 36 bytes (virtio 1.2 §5.11.4).
+  std::string tag;
+  /// Slots per queue, a power of two, at most 1024.
+  std::uint16_t queue_size = 1024;
+};
+
+/// A raw image or a block device of the host, as virtio-blk.
+struct block_device {
+  std::string id;
+  std::string path;
+  bool read_only = false;
+  /// What the guest reads as serial, at most 20 bytes; empty: none.
+  std::string serial;
+};
+
+/// A tap of the host, as virtio-net. The descriptor is borrowed until the call returns.
+struct net_device {
+  std::string id;
+  int tap_fd = -1;
+  /// "02:00:00:00:00:01".
+  std::string mac;
+};
+
+using device = std::variant<vsock_device, fs_device, block_device, net_device>;
+
+/// The name a device goes by in add, remove and update: [A-Za-z][A-Za-z0-9_-]{0,30}.
+[[nodiscard]] const std::string& id_of(const device& which) noexcept;
+
+/// Everything a hypervisor must know about one machine. Values only; paths are absolute.
+struct machine_config {
+  /// The sandbox's id; part of the process's name.
+  std::string id;
+  /// A random word that goes into the argv of every process, so that undo knows them: see
+  /// journal::process_effect.
+  std::string token;
+  /// Folder of ours, mode 0700, for sockets and saved state. Exists.
+  std::string run_directory;
+
+  /// Configuration key `path`: the hypervisor's program.
+  std::string binary = "/usr/bin/qemu-system-x86_64";
+  /// Configuration key `kernel`: an ELF vmlinux with a PVH note.
+  std::string kernel;
+  /// Configuration key `initrd`.
+  std::string initrd;
+  /// Configuration key `kernel_params`: added after our own parameters, so that it wins.
+  std::string kernel_params;
+  /// Configuration key `machine_type`: "q35" or "microvm".
+  std::string machine_type = "q35";
+  /// Configuration key `cpu_model`; empty: the best that the accelerator offers.
+  std::string cpu_model;
+
+  accelerator accel = accelerator::tcg;
+  std::uint32_t vcpus = 1;
+  /// Upper bound for resize(); 0: as vcpus.
+  std::uint32_t max_vcpus = 0;
+  /// A multiple of 1 MiB.
+  byte_count memory = mib(256);
+  /// Lets resize() take memory back from the guest.
+  bool balloon = false;
+  /// Free sockets for add_device on q35; each costs the guest some milliseconds of boot.
+  std::uint32_t spare_ports = 0;
+  /// Log the guest's serial console.
+  bool console = true;
+
+  std::vector<device> devices;
+};
+
+} // namespace troupe::hypervisor

@@ -1,0 +1,54 @@
+#pragma once
+
+#include "actors/sandbox/hypervisor/machine_config.hpp"
+#include "messages/vocabulary/outcome.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace troupe::hypervisor {
+
+/// Below this many guest kernel instructions a second, KVM is emulating them. Hardware does
+/// thousands of millions, emulation one or two (nested, shadow-paged, or a software "PVM").
+inline constexpr double slow_kvm_mips = 50;
+
+/// What /dev/kvm is good for on this host.
+struct kvm_report {
+  /// The device node exists.
+  bool present = false;
+  /// A scratch machine ran to its end.
+  bool usable = false;
+  /// Usable, at hardware speed, and without refusing instructions that Linux needs.
+  bool fast = false;
+  /// Measured million instructions a second in guest kernel mode; 0 when not usable.
+  double mips = 0;
+  /// One sentence for people: what was seen.
+  std::string text;
+
+  friend bool operator==(const kvm_report&, const kvm_report&) = default;
+};
+
+/// Runs the scratch machine: about a millisecond on hardware, some 15 where KVM emulates. Never
+/// fails: every obstacle is a report.
+[[nodiscard]] kvm_report probe_kvm();
+
+/// The same, remembered in `state_dir`/kvm-probe until the next boot. A cache that cannot be read
+/// or written costs time, not correctness.
+[[nodiscard]] kvm_report probe_kvm_cached(const std::string& state_dir);
+
+/// What `auto` and the checks came to.
+struct choice {
+  /// "qemu".
+  std::string hypervisor;
+  accelerator accel = accelerator::tcg;
+  /// Why, in one line, for the log and for `troupectl check`.
+  std::string why;
+};
+
+/// The rule, without any effect: `name` is `hypervisor_name` of the configuration ("auto", "qemu").
+/// failed_precondition: there is no fast KVM and `allow_emulation` is off; the text says what to
+/// do. unimplemented: a hypervisor this build does not have. invalid_argument: not the name of any.
+[[nodiscard]] outcome<choice> choose(std::string_view name, bool allow_emulation,
+                                     const kvm_report& kvm);
+
+} // namespace troupe::hypervisor
