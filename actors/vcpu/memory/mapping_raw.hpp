@@ -1,0 +1,39 @@
+#pragma once
+
+#include "messages/vocabulary/outcome.hpp"
+#include "messages/vocabulary/units.hpp"
+
+#include <cstddef>
+#include <utility>
+
+namespace troupe::memory {
+
+/// Sole owner of a shared, writable mapping of a file's first bytes.
+class mapping {
+public:
+  /// Maps [0, length) of `fd`. Fails with invalid_argument when the file is shorter: touching what
+  /// lies behind its end would raise SIGBUS.
+  [[nodiscard]] static outcome<mapping> of(int fd, byte_count length);
+
+  mapping(mapping&& other) noexcept
+      : start_(std::exchange(other.start_, nullptr)), length_(std::exchange(other.length_, 0)) {}
+  mapping& operator=(mapping&& other) noexcept {
+    std::swap(start_, other.start_);
+    std::swap(length_, other.length_);
+    return *this;
+  }
+  mapping(const mapping&) = delete;
+  mapping& operator=(const mapping&) = delete;
+  ~mapping();
+
+  /// The host address `offset` bytes into the mapping; `offset` is at most its length.
+  [[nodiscard]] std::byte* at(byte_count offset) const noexcept { return start_ + offset; }
+
+private:
+  mapping(std::byte* start, std::size_t length) noexcept : start_(start), length_(length) {}
+
+  std::byte* start_ = nullptr;
+  std::size_t length_ = 0;
+};
+
+} // namespace troupe::memory
