@@ -20,7 +20,7 @@ struct client_options {
   errc garbage = errc::peer_fault;
   /// Called once on the io thread when the connection ends without our doing; pending calls have
   /// failed by then.
-  std::function<void(const failure&)> on_closed;
+  std::function<void(const failure&)> on_closed{};
 };
 
 /// The calling side of one connection. Any number of calls is in flight (up to

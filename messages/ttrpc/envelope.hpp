@@ -17,14 +17,14 @@ using metadata = std::vector<std::pair<std::string, std::string>>;
 /// A call as its caller states it and as the server receives it.
 struct call_request {
   /// Proto package and service, "grpc.AgentService".
-  std::string service;
+  std::string service{};
   /// The bare method name, "CreateContainer".
-  std::string method;
+  std::string method{};
   /// The serialized request message.
-  std::string payload;
+  std::string payload{};
   /// Time left; 0 is no deadline.
   std::chrono::nanoseconds timeout{0};
-  ttrpc::metadata metadata;
+  ttrpc::metadata metadata{};
 };
 
 [[nodiscard]] std::string encode_request(const call_request& request);

@@ -27,16 +27,16 @@ struct peer_credentials {
 
 /// One call, for its handler.
 struct request {
-  std::string service;
-  std::string method;
-  std::string payload;
-  ttrpc::metadata metadata;
+  std::string service{};
+  std::string method{};
+  std::string payload{};
+  ttrpc::metadata metadata{};
   /// When the caller stops listening; time_point::max() without one.
   time_point deadline = time_point::max();
   /// Counts connections from 1; never reused.
   std::uint64_t connection = 0;
   /// Nothing for sockets without credentials (AF_VSOCK).
-  std::optional<peer_credentials> peer;
+  std::optional<peer_credentials> peer{};
 
   /// The first value of a key, or empty.
   [[nodiscard]] std::string_view find(std::string_view key) const noexcept;
@@ -85,7 +85,7 @@ struct server_options {
   milliseconds half_close_grace = seconds{10};
   /// Whether this peer may connect; absent: everybody. Peers without credentials are not asked
   /// about.
-  std::function<bool(const peer_credentials&)> accept_if;
+  std::function<bool(const peer_credentials&)> accept_if{};
 };
 
 /// The answering side: a table of methods, any number of connections. It owns listener,
