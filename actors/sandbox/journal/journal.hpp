@@ -14,10 +14,13 @@ namespace troupe::journal {
 /// Names an effect within one journal. Never reused; 0 is none.
 enum class effect_id : std::uint32_t {};
 
+/// A journal in the making has this behind its name.
+inline constexpr std::string_view next_suffix = ".new";
+
 /// Most effects alive at once. A pod of 256 containers with their mounts, sockets and processes
 /// stays far below; a leak in our own book-keeping ends here instead of filling /run.
 inline constexpr std::size_t max_live_effects = 16384;
-/// The file is rewritten without settled effects when it is longer than this and mostly dead.
+/// A file longer than this is rewritten without its settled effects, when most of it may be such.
 inline constexpr std::size_t compaction_threshold = 64 * 1024;
 /// Largest file we read: max_live_effects of a usual size. A larger one is not ours.
 inline constexpr std::size_t max_file_size = 16 * 1024 * 1024;
@@ -68,6 +71,10 @@ public:
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   [[nodiscard]] const owner& written_by() const noexcept { return owner_; }
   [[nodiscard]] const root_table& roots() const noexcept { return roots_; }
+  /// The boot in which the owner began it.
+  [[nodiscard]] const boot_id& written_in() const noexcept { return owner_boot_; }
+  /// The boot we are in.
+  [[nodiscard]] const boot_id& this_boot() const noexcept { return boot_; }
   /// errc::corrupt with the offset of the first damaged byte range; nothing for a sound file.
   [[nodiscard]] const std::optional<failure>& damage() const noexcept { return damage_; }
 
@@ -81,8 +88,11 @@ private:
   std::string path_;
   unique_fd fd_;
   std::uint64_t size_ = 0;
+  /// Size after the last rewrite: the next one waits until the file has grown to four times that.
+  std::uint64_t last_compact_size_ = 0;
   boot_id boot_{};
   owner owner_;
+  boot_id owner_boot_{};
   root_table roots_;
   std::uint32_t last_id_ = 0;
   std::map<effect_id, live_effect> live_;
