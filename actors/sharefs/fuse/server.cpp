@@ -143,30 +143,37 @@ std::size_t finish(const scatter& reply, std::uint64_t unique, const answer<void
   return header.len;
 }
 
-std::size_t serve_checked(session& where, const scatter& request, const scatter& reply) {
-  const bool can_answer = reply.size() >= sizeof(fuse_out_header);
+/// A request's header, or nothing when the guest sent less than one.
+answer<fuse_in_header> header_of(const scatter& request) {
   std::array<std::byte, sizeof(fuse_in_header)> head{};
   if (request.copy_to(head) < head.size())
-    return can_answer ? finish(reply, 0, refuse(EINVAL), 0) : 0;
-  const auto header = *arguments{head}.take<fuse_in_header>();
-  const auto* const what = row_of(header.opcode);
-  if (!can_answer && (!what || what->answered))
+    return refuse(EINVAL);
+  return arguments{head}.take<fuse_in_header>();
+}
+
+std::size_t finish_error(const scatter& reply, std::uint64_t unique, int error) {
+  return reply.size() < sizeof(fuse_out_header) ? 0 : finish(reply, unique, refuse(error), 0);
+}
+
+std::size_t serve_checked(session& where, const scatter& request, const scatter& reply) {
+  const auto header = header_of(request);
+  if (!header)
+    return finish_error(reply, 0, EINVAL);
+  const auto* const what = row_of(header->opcode);
+  if (!what)
+    return finish_error(reply, header->unique, ENOSYS);
+  if (what->answered && reply.size() < sizeof(fuse_out_header))
     return 0;
-  const auto length = copied_length(header);
-  answer<void> result = refuse(what ? EINVAL : ENOSYS);
-  operation op{where, header, {}, {}, {}};
-  std::vector<std::byte> copy;
-  if (what && header.len >= head.size() && header.len <= request.size() && length <= max_request) {
-    copy.resize(length);
-    request.copy_to(copy);
-    op.args = arguments{std::span{copy}.subspan(head.size())};
-    op.payload = request.part(length, header.len - length);
-    op.reply = reply_room{reply.part(sizeof(fuse_out_header), reply.size())};
-    result = run_caught(*what, op);
-  }
-  if (!can_answer || (what && !what->answered))
-    return 0;
-  return finish(reply, header.unique, result, op.reply.used());
+  const auto length = copied_length(*header);
+  if (header->len < sizeof *header || header->len > request.size() || length > max_request)
+    return what->answered ? finish_error(reply, header->unique, EINVAL) : 0;
+  std::vector<std::byte> copy(length);
+  request.copy_to(copy);
+  operation op{where, *header, arguments{std::span{copy}.subspan(sizeof *header)},
+               request.part(length, header->len - length),
+               reply_room{reply.part(sizeof(fuse_out_header), reply.size())}};
+  const auto result = run_caught(*what, op);
+  return what->answered ? finish(reply, header->unique, result, op.reply.used()) : 0;
 }
 
 } // namespace
@@ -177,6 +184,16 @@ std::size_t serve(session& where, std::span<const iovec> request,
     return serve_checked(where, scatter{request}, scatter{reply});
   } catch (...) {
     return 0; // no memory even to say so
+  }
+}
+
+std::size_t serve_error(std::span<const iovec> request, std::span<const iovec> reply,
+                        int error) noexcept {
+  try {
+    const auto header = header_of(scatter{request});
+    return finish_error(scatter{reply}, header ? header->unique : 0, error);
+  } catch (...) {
+    return 0;
   }
 }
 

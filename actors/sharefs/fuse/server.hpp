@@ -20,4 +20,8 @@ namespace troupe::fuse {
 [[nodiscard]] std::size_t serve(session& where, std::span<const iovec> request,
                                 std::span<const iovec> reply) noexcept;
 
+/// Answers a request with `error` without looking further into it: one that broke its worker before.
+[[nodiscard]] std::size_t serve_error(std::span<const iovec> request, std::span<const iovec> reply,
+                                      int error) noexcept;
+
 } // namespace troupe::fuse
