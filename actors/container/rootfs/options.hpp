@@ -29,7 +29,7 @@ enum class mount_kind : std::uint8_t {
 /// What an option list means.
 struct mount_options {
   mount_kind kind = mount_kind::bind;
-  /// MOUNT_ATTR_* to set and to clear on the mount.
+  /// MOUNT_ATTR_* to set; of the access time field, which is replaced as a whole, also to clear.
   std::uint64_t set = 0;
   std::uint64_t clear = 0;
   bool read_only = false;
