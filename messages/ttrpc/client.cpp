@@ -4,11 +4,18 @@
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <limits>
 #include <unordered_map>
 #include <utility>
 
 namespace troupe::ttrpc {
+namespace {
+
+/// Added to now it must not overflow.
+constexpr std::chrono::hours longest_timeout{24 * 365};
+
+} // namespace
 
 class client::core final : public channel {
 public:
@@ -26,7 +33,6 @@ protected:
 
 private:
   struct pending {
-    std::string method;
     callback done;
     asio::steady_timer deadline;
   };
@@ -49,8 +55,8 @@ void client::core::call(call_request request, callback done) {
   if (!body)
     return done(failed{std::move(body).error()});
   const auto stream = std::exchange(next_stream_, next_stream_ + 2);
-  auto [at, fresh] = pending_.try_emplace(
-      stream, pending{std::move(request.method), std::move(done), asio::steady_timer{where()}});
+  auto [at, fresh] =
+      pending_.try_emplace(stream, pending{std::move(done), asio::steady_timer{where()}});
   if (request.timeout > std::chrono::nanoseconds{0})
     arm(stream, at->second, request.timeout);
   send(stream, frame_type::request, *body);
@@ -60,30 +66,30 @@ outcome<std::string> client::core::admit(const call_request& request) const {
   if (closed())
     return failed{ended_};
   if (pending_.size() >= max_calls_in_flight)
-    return fail(errc::resource_exhausted, "{}: {}: {} calls already wait for {}", request.service,
-                request.method, pending_.size(), options_.peer);
+    return fail(errc::resource_exhausted, "{} calls already wait for {}", pending_.size(),
+                options_.peer);
   if (next_stream_ == std::numeric_limits<std::uint32_t>::max())
     return fail(errc::resource_exhausted, "{}: the connection's stream ids are used up",
                 options_.peer);
   auto body = encode_request(request);
   if (unsent() + body.size() > max_unsent_bytes)
-    return fail(errc::resource_exhausted, "{}: {}: {} does not read: {} bytes wait to be sent",
-                request.service, request.method, options_.peer, unsent());
+    return fail(errc::resource_exhausted, "{} does not read: {} bytes wait to be sent",
+                options_.peer, unsent());
   if (body.size() > max_body)
-    return fail(errc::resource_exhausted, "{}: {}: request of {} bytes, at most {} can be sent",
-                request.service, request.method, body.size(), max_body);
+    return fail(errc::resource_exhausted, "request of {} bytes, at most {} can be sent",
+                body.size(), max_body);
   return body;
 }
 
 void client::core::arm(std::uint32_t stream, pending& entry, std::chrono::nanoseconds timeout) {
-  entry.deadline.expires_after(timeout);
+  entry.deadline.expires_after(std::min<std::chrono::nanoseconds>(timeout, longest_timeout));
   const auto expired = [self = self(), stream, timeout](const asio::error_code& error) {
     const auto at = self->pending_.find(stream);
     if (error || at == self->pending_.end())
       return;
     const auto waited = std::chrono::duration_cast<milliseconds>(timeout);
-    self->settle(stream, fail(errc::deadline_exceeded, "{}: no answer from {} within {} ms",
-                              at->second.method, self->options_.peer, waited.count()));
+    self->settle(stream, fail(errc::deadline_exceeded, "no answer from {} within {} ms",
+                              self->options_.peer, waited.count()));
   };
   entry.deadline.async_wait(asio::bind_executor(where(), expired));
 }

@@ -27,9 +27,10 @@ struct client_options {
 /// max_calls_in_flight), answers come in any order.
 ///
 /// Every callback is called exactly once, on the io thread, never from within call(). Failures:
-/// what the peer answered (its code, its text); deadline_exceeded; resource_exhausted for a request
-/// over 4 MiB; cancelled when the client is destroyed first; client_options::closed and ::garbage.
-/// The io_context must outlive the client. Members may be called from any thread.
+/// what the peer answered (its code, its text; which call it was, its caller knows);
+/// deadline_exceeded; resource_exhausted for a request over 4 MiB; cancelled when the client is
+/// destroyed first; client_options::closed and ::garbage. The io_context must outlive the client.
+/// Members may be called from any thread.
 class client {
 public:
   using callback = std::function<void(outcome<std::string>)>;
