@@ -44,7 +44,9 @@ public:
   void run(job_label label, work job, done finished);
 
 protected:
-  explicit executor(std::shared_ptr<fault_plan> faults) : faults_(std::move(faults)) {}
+  /// @param real_time whether a `delay` of the fault plan takes any.
+  executor(std::shared_ptr<fault_plan> faults, bool real_time)
+      : faults_(std::move(faults)), real_time_(real_time) {}
 
   struct task {
     job_label label;
@@ -55,6 +57,7 @@ protected:
 
 private:
   std::shared_ptr<fault_plan> faults_;
+  bool real_time_ = true;
 };
 
 /// Runs `job` through `where` and hands its value to `finished`. T need not be copyable.
@@ -83,7 +86,7 @@ void run_for_value(executor& where, job_label label, std::function<outcome<T>()>
 class inline_executor final : public executor {
 public:
   explicit inline_executor(std::shared_ptr<fault_plan> faults = nullptr)
-      : executor(std::move(faults)) {}
+      : executor(std::move(faults), false) {}
 
   /// From now on jobs wait for step().
   void hold() noexcept { held_ = true; }

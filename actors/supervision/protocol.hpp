@@ -4,6 +4,7 @@
 #include "messages/vocabulary/outcome.hpp"
 
 #include <caf/allowed_unsafe_message_type.hpp>
+#include <caf/make_message.hpp>
 #include <caf/replies_to.hpp>
 #include <caf/result.hpp>
 #include <caf/typed_actor.hpp>

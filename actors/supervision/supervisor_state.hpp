@@ -119,7 +119,6 @@ public:
     bool running = false;
   };
   [[nodiscard]] std::vector<child_view> children() const;
-  [[nodiscard]] std::string_view name(child_id child) const;
 
 private:
   enum class phase : std::uint8_t { waiting, starting, running, stopping, killing, ended };
@@ -127,28 +126,33 @@ private:
     child_id id = 0;
     child_rules rules;
     phase now = phase::waiting;
-    /// waiting: when to start; stopping, killing: when patience ends.
-    time_point due{};
+    /// While waiting: not before this.
+    time_point start_at{};
+    /// While stopping and killing.
+    time_point patience_ends{};
     std::uint64_t generation = 0;
     std::uint32_t restarts = 0;
-    /// Must be down before anything is started again.
+    /// Has to end, to leave or to be started afresh with its group.
     bool going_down = false;
     bool leaving = false;
+    /// Set when it was given up.
+    std::optional<failure> stuck;
   };
 
   [[nodiscard]] entry* find(child_id child);
   [[nodiscard]] static bool alive(const entry& child);
   [[nodiscard]] bool in_group(const entry& member, const entry& failed) const;
-  [[nodiscard]] bool may_start(const entry& child, time_point now) const;
-  [[nodiscard]] std::optional<failure> count_restart(const entry& child, const failure& why,
-                                                     time_point now);
+  [[nodiscard]] bool blocked(const entry& child) const;
+  [[nodiscard]] std::optional<failure>
+  count_restart(const entry& child, const std::optional<failure>& why, time_point now);
   [[nodiscard]] milliseconds delay() const;
   void settle(entry& child, std::optional<failure> why, time_point now);
-  void restart_group(entry& failed, time_point now);
+  void restart_group(const entry& failed, time_point now);
   void begin_stop(std::optional<failure> why);
   void stop_next(commands& out, time_point now);
   void run_out_of_patience(commands& out, time_point now);
-  void start_ready(commands& out, time_point now);
+  void give_up(entry& child, commands& out);
+  void start_next(commands& out, time_point now);
   void sweep(commands& out);
 
   restart_policy policy_;
@@ -159,7 +163,8 @@ private:
   bool finished_ = false;
   /// Why this supervisor gives up, when it does.
   std::optional<failure> escalation_;
-  std::vector<std::pair<child_id, failure>> given_up_;
+  /// The first child that had to be given up.
+  std::optional<failure> stuck_;
 };
 
 } // namespace troupe
