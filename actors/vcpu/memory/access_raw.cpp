@@ -40,4 +40,13 @@ std::size_t scatter(std::span<const iovec> into, std::size_t offset,
   });
 }
 
+std::vector<iovec> window(std::span<const iovec> of, std::size_t offset, std::size_t length) {
+  std::vector<iovec> parts;
+  parts.reserve(of.size());
+  walk(of, offset, length, [&](std::byte* guest, std::size_t, std::size_t count) {
+    parts.push_back({guest, count});
+  });
+  return parts;
+}
+
 } // namespace troupe::memory::raw

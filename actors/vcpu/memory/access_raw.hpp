@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <vector>
 
 /// Touching bytes that a guest may change at any moment. Callers have checked the bounds; these
 /// functions only make sure that each byte is fetched once and that ring indices are whole.
@@ -41,5 +42,9 @@ std::size_t gather(std::span<const iovec> from, std::size_t offset,
 /// Copies into a list of buffers, starting `offset` bytes into it. Returns the bytes copied.
 std::size_t scatter(std::span<const iovec> into, std::size_t offset,
                     std::span<const std::byte> from) noexcept;
+
+/// The part of a list of buffers from `offset` on, at most `length` bytes of it.
+[[nodiscard]] std::vector<iovec> window(std::span<const iovec> of, std::size_t offset,
+                                        std::size_t length);
 
 } // namespace troupe::memory::raw

@@ -1,0 +1,152 @@
+#include "actors/vcpu/machine_actor.hpp"
+
+#include "actors/supervision/ask.hpp"
+#include "actors/supervision/blocking.hpp"
+#include "actors/supervision/timer.hpp"
+#include "messages/vocabulary/log.hpp"
+
+namespace troupe {
+namespace {
+
+using actors::answer;
+using actors::reply_guard;
+
+struct machine {
+  machine_actor::stateful_pointer<machine_body> self;
+  std::shared_ptr<const machine_args> args;
+
+  [[nodiscard]] machine_ledger& ledger() const { return *args->ledger; }
+  [[nodiscard]] const std::string& who() const { return args->me.path(); }
+
+  [[nodiscard]] answer<machine_info> start(const start_machine& order) const;
+  void launch(time_point deadline) const;
+  void answer_starters(const outcome<machine_info>& with) const;
+  [[nodiscard]] answer<void> stop(const stop_machine& order) const;
+  void heard(const hypervisor::machine_event& what) const;
+  void ended(const hypervisor::exit_info& how) const;
+};
+
+/// What one attempt to start came to.
+struct launched {
+  std::shared_ptr<hypervisor::driver> driver;
+  journal::effect_id effect{};
+  machine_info info;
+  std::string why;
+};
+
+/// Blocking: choose, check, journal, run.
+outcome<launched> launch_blocking(const machine_args& args, time_point deadline) {
+  auto& pod = *args.pod;
+  const auto kvm = hypervisor::probe_kvm_cached(args.probe_cache);
+  const auto chosen = TRY(hypervisor::choose(pod.values.runtime.hypervisor_name,
+                                             pod.values.qemu.allow_emulation, kvm));
+  launched out;
+  out.why = chosen.why;
+  out.driver = args.make_driver(chosen.hypervisor, [me = args.me](const auto& what) {
+    actors::tell(me, machine_news{what});
+  });
+  if (!out.driver)
+    return fail(errc::unimplemented, "hypervisor {}: not in this build", chosen.hypervisor);
+  TRY(out.driver->prepare(plan_machine(pod.values, chosen, pod.place)));
+  journal::process_effect process;
+  process.token = pod.place.token;
+  out.effect = TRY(pod.journal->record(process));
+  if (auto started = out.driver->start(deadline); !started) {
+    (void)pod.journal->settle(out.effect);
+    return tl::unexpected(std::move(started).error());
+  }
+  const auto identity = out.driver->process();
+  if (!identity)
+    return fail(errc::internal, "hypervisor {}: runs without a process", chosen.hypervisor);
+  process.pid = identity->pid;
+  process.start_time = identity->start_time;
+  TRY(pod.journal->amend(out.effect, process));
+  out.info.pid = static_cast<std::uint32_t>(identity->pid);
+  return out;
+}
+
+answer<machine_info> machine::start(const start_machine& order) const {
+  if (const auto why = args->pod->fate.why())
+    return actors::to_caf(*why);
+  if (ledger().running)
+    return ledger().info;
+  const reply_guard<machine_info> reply{self};
+  self->state.starters.push_back(reply);
+  if (self->state.starters.size() == 1)
+    launch(order.context.deadline);
+  return reply;
+}
+
+void machine::launch(time_point deadline) const {
+  const auto limit = args->pod->values.runtime.boot_timeout;
+  const auto end = std::min(deadline, actors::now(self) + limit);
+  actors::run_blocking(self, args->pod->fx, {args->pod->id.str(), "start machine", end},
+                       [args = args, end] { return launch_blocking(*args, end); })
+      .then(
+          [it = *this](const launched& made) {
+            log::info(it.who(), "pid {}: {}", made.info.pid, made.why);
+            it.ledger().driver = made.driver;
+            it.ledger().effect = made.effect;
+            it.ledger().info = made.info;
+            it.ledger().running = true;
+            it.answer_starters(made.info);
+          },
+          [it = *this](const failure& why) { it.answer_starters(tl::unexpected(why)); });
+}
+
+void machine::answer_starters(const outcome<machine_info>& with) const {
+  for (const auto& starter : std::exchange(self->state.starters, {}))
+    starter.answer(with);
+}
+
+answer<void> machine::stop(const stop_machine& order) const {
+  if (!ledger().driver)
+    return {};
+  const reply_guard<void> reply{self};
+  const auto limit = args->pod->values.runtime.stop_timeout;
+  const auto end = std::min(order.context.deadline, actors::now(self) + limit);
+  actors::run_blocking(self, args->pod->fx, {args->pod->id.str(), "stop machine", end},
+                       [driver = ledger().driver, pod = args->pod, effect = ledger().effect,
+                        end]() -> outcome<void> {
+                         TRY(driver->stop(end));
+                         return pod->journal->settle(effect);
+                       })
+      .then(
+          [it = *this, reply] {
+            it.ledger().running = false;
+            reply.answer({});
+          },
+          [reply](const failure& why) { reply.answer(tl::unexpected(why)); });
+  return reply;
+}
+
+void machine::heard(const hypervisor::machine_event& what) const {
+  if (const auto* end = std::get_if<hypervisor::machine_ended>(&what))
+    ended(end->how);
+}
+
+void machine::ended(const hypervisor::exit_info& how) const {
+  ledger().running = false;
+  const failure why{errc::machine_gone, how.text, 0};
+  if (how.reason == hypervisor::end_reason::stopped)
+    log::info(who(), "{}", how.text);
+  else
+    log::error(who(), "{}", how.text);
+  // First the fact, then the news: who asks later finds it, who listens now hears it.
+  args->pod->fate.ended(why);
+  actors::tell(args->owner, machine_lost{why});
+}
+
+} // namespace
+
+machine_actor::behavior_type run_machine(machine_actor::stateful_pointer<machine_body> self,
+                                         machine_args given) {
+  const machine it{self, std::make_shared<const machine_args>(std::move(given))};
+  return {
+      [it](const start_machine& order) { return it.start(order); },
+      [it](const stop_machine& order) { return it.stop(order); },
+      [it](const machine_news& news) { it.heard(news.what); },
+  };
+}
+
+} // namespace troupe

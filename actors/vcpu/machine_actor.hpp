@@ -1,0 +1,43 @@
+#pragma once
+
+#include "actors/sandbox/hypervisor/hypervisor.hpp"
+#include "actors/sandbox/pod/pod_context.hpp"
+#include "actors/supervision/reply_guard.hpp"
+#include "messages/machine.hpp"
+#include "messages/sandbox.hpp"
+
+#include <memory>
+#include <vector>
+
+namespace troupe {
+
+/// What outlives the actor of a machine. The driver is used on fx workers as well: it is thread-safe.
+struct machine_ledger {
+  std::shared_ptr<hypervisor::driver> driver;
+  /// Of the VMM's process.
+  journal::effect_id effect{};
+  machine_info info;
+  bool running = false;
+};
+
+struct machine_args {
+  pod_ptr pod;
+  std::shared_ptr<machine_ledger> ledger;
+  machine_ref me;
+  sandbox_ref owner;
+  /// Makes a driver for the hypervisor of that name; its events come as machine_news.
+  std::function<std::shared_ptr<hypervisor::driver>(const std::string&,
+                                                    hypervisor::event_handler)>
+      make_driver;
+  /// Where the probe of /dev/kvm is remembered.
+  std::string probe_cache;
+};
+
+struct machine_body {
+  std::vector<actors::reply_guard<machine_info>> starters;
+};
+
+[[nodiscard]] machine_actor::behavior_type
+run_machine(machine_actor::stateful_pointer<machine_body> self, machine_args args);
+
+} // namespace troupe
