@@ -1,5 +1,6 @@
 #pragma once
 
+#include "messages/vocabulary/outcome.hpp"
 #include "messages/vocabulary/units.hpp"
 
 #include <cstdint>
@@ -15,6 +16,8 @@ enum class accelerator : std::uint8_t { kvm, tcg };
 struct vsock_device {
   std::string id = "vsock0";
   std::string socket_path;
+  /// Where the same device takes CONNECT requests from the host: the agent's way in.
+  std::string hybrid_path;
 };
 
 /// A vhost-user socket of ours for a virtio-fs share. It must be listening before start().
@@ -48,6 +51,18 @@ using device = std::variant<vsock_device, fs_device, block_device, net_device>;
 
 /// The name a device goes by in add, remove and update: [A-Za-z][A-Za-z0-9_-]{0,30}.
 [[nodiscard]] const std::string& id_of(const device& which) noexcept;
+
+/// More would not fit the q35's root bus, and no pod of ours needs as many.
+inline constexpr std::size_t max_devices = 16;
+inline constexpr std::uint32_t max_spare_ports = 8;
+/// CONFIG_NR_CPUS of our guest kernel.
+inline constexpr std::uint32_t max_vcpus_per_machine = 64;
+/// Less does not hold kernel and initrd.
+inline constexpr byte_count min_memory = mib(64);
+/// More than this on one host is a typing error.
+inline constexpr byte_count max_memory = gib(4096);
+/// COMMAND_LINE_SIZE of x86 Linux; the kernel would cut the rest off silently.
+inline constexpr std::size_t max_kernel_params = 2047;
 
 /// Everything a hypervisor must know about one machine. Values only; paths are absolute.
 struct machine_config {
@@ -87,5 +102,11 @@ struct machine_config {
 
   std::vector<device> devices;
 };
+
+/// Whether the values make sense together, without a look at the host.
+/// invalid_argument or unimplemented that name the configuration key or the device.
+[[nodiscard]] outcome<void> check(const machine_config& config);
+/// The same for one device.
+[[nodiscard]] outcome<void> check(const device& which);
 
 } // namespace troupe::hypervisor
