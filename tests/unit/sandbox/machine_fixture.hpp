@@ -2,10 +2,12 @@
 
 #include "actors/sandbox/hypervisor/asio_watcher.hpp"
 #include "actors/sandbox/hypervisor/qemu/qemu.hpp"
+#include "tests/unit/sandbox/scratch.hpp"
 
 #include <asio/executor_work_guard.hpp>
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
@@ -24,25 +26,6 @@ using namespace std::chrono_literals;
 inline time_point in(milliseconds span) {
   return monotonic_clock::now() + span;
 }
-
-/// A folder that goes away with the test.
-class scratch_folder {
-public:
-  scratch_folder() {
-    std::string name = "/tmp/troupe-test-XXXXXX";
-    path_ = ::mkdtemp(name.data());
-  }
-  ~scratch_folder() { std::filesystem::remove_all(path_); }
-  scratch_folder(const scratch_folder&) = delete;
-  scratch_folder& operator=(const scratch_folder&) = delete;
-  [[nodiscard]] const std::string& path() const noexcept { return path_; }
-  [[nodiscard]] std::string file(std::string_view name) const {
-    return fmt::format("{}/{}", path_, name);
-  }
-
-private:
-  std::string path_;
-};
 
 class io_thread {
 public:
