@@ -22,20 +22,23 @@ public:
       : self_(self), args_(std::move(args)), rules_(args_.policy) {}
   supervised_children(const supervised_children&) = delete;
   supervised_children& operator=(const supervised_children&) = delete;
-  /// However the supervisor ends, nobody may keep asking its children: they end with it, by their
-  /// links.
+  /// However the supervisor ends, its children end with it. After an orderly stop there are none.
   ~supervised_children();
 
   void start_first();
   [[nodiscard]] outcome<void> add(child_spec spec);
   [[nodiscard]] answer<void> remove(const std::string& name);
   [[nodiscard]] child_list list() const;
-  void on_exit(const caf::exit_msg& message);
+  void on_stop(const caf::exit_msg& message);
+  void on_down(const caf::down_msg& message);
 
 private:
   struct running_child {
     child_spec spec;
     caf::strong_actor_ptr actor;
+    /// Which run this is for the rules; starts anew with this supervisor.
+    std::uint64_t run = 0;
+    /// Which run this is for everyone else, over all restarts of this supervisor.
     std::uint64_t generation = 0;
     std::vector<reply_guard<void>> leaving_answers;
   };
@@ -61,8 +64,12 @@ private:
 };
 
 supervised_children::~supervised_children() {
-  for (auto& [id, child] : children_)
+  for (auto& [id, child] : children_) {
+    if (child.actor == nullptr)
+      continue;
     child.spec.slot->unbind(child.generation);
+    send_exit(child, caf::exit_reason::kill, caf::message_priority::high);
+  }
 }
 
 void supervised_children::start_first() {
@@ -79,7 +86,7 @@ outcome<void> supervised_children::add(child_spec spec) {
   const auto time = now(self_);
   const auto id = TRY(
       rules_.add({std::string{spec.slot->name()}, spec.options.mode, spec.options.grace}, time));
-  children_.emplace(id, running_child{std::move(spec), nullptr, 0, {}});
+  children_.emplace(id, running_child{std::move(spec), nullptr, 0, 0, {}});
   carry_out(rules_.advance(time));
   return {};
 }
@@ -98,25 +105,29 @@ answer<void> supervised_children::remove(const std::string& name) {
 
 child_list supervised_children::list() const {
   child_list out;
-  for (const auto& view : rules_.children())
+  for (const auto& view : rules_.children()) {
     out.children.push_back(
         {children_.at(view.id).spec.slot->path(), view.generation, view.restarts, view.running});
+  }
   return out;
 }
 
-void supervised_children::on_exit(const caf::exit_msg& message) {
+void supervised_children::on_stop(const caf::exit_msg& message) {
+  stop_reason_ = message.reason;
+  carry_out(rules_.stop(now(self_)));
+}
+
+void supervised_children::on_down(const caf::down_msg& message) {
   const auto child = std::ranges::find_if(children_, [&](const auto& c) {
     return c.second.actor && c.second.actor->address() == message.source;
   });
-  if (child == children_.end()) {
-    stop_reason_ = message.reason;
-    return carry_out(rules_.stop(now(self_)));
-  }
+  if (child == children_.end())
+    return; // given up before
   auto why = end_reason(message.reason);
-  const auto generation = child->second.generation;
+  const auto run = child->second.run;
   let_go(child->second);
   report(supervision_event::kind::ended, child->second, why);
-  carry_out(rules_.ended(child->first, generation, std::move(why), now(self_)));
+  carry_out(rules_.ended(child->first, run, std::move(why), now(self_)));
 }
 
 void supervised_children::carry_out(supervisor_state::commands todo) {
@@ -161,18 +172,18 @@ supervisor_state::commands supervised_children::carry_out(const supervisor_comma
 
 supervisor_state::commands supervised_children::start(child_id id) {
   auto& child = children_.at(id);
-  const auto generation = rules_.started(id);
-  child.generation = generation;
+  child.run = rules_.started(id);
+  child.generation = child.spec.slot->generation() + 1;
   try {
-    child.actor = child.spec.start(self_->system(), {child.spec.slot->path(), generation});
+    child.actor = child.spec.start(self_->system(), {child.spec.slot->path(), child.generation});
   } catch (const std::exception& e) {
     failure why{errc::internal, fmt::format("start {}: {}", child.spec.slot->path(), e.what()), 0};
     report(supervision_event::kind::ended, child, why);
     return rules_.start_failed(id, std::move(why), now(self_));
   }
-  child.spec.slot->bind(child.actor, generation);
-  // A link and not a monitor: when this supervisor dies without its clean-up, its children die too.
-  self_->link_to(child.actor->address());
+  child.spec.slot->bind(child.actor, child.generation);
+  // Not a link: through one, CAF lets the kill of a child kill us, whatever our exit handler says.
+  self_->monitor(child.actor->address());
   report(supervision_event::kind::started, child, std::nullopt);
   return rules_.advance(now(self_));
 }
@@ -184,7 +195,7 @@ void supervised_children::send_exit(const running_child& child, caf::exit_reason
 }
 
 void supervised_children::abandon(running_child& child) {
-  self_->unlink_from(child.actor->address());
+  self_->demonitor(child.actor->address());
   let_go(child);
 }
 
@@ -227,7 +238,10 @@ supervisor_actor::behavior_type supervise(supervisor_actor::stateful_pointer<sup
   auto& children = self->state.children;
   children = std::make_shared<supervised_children>(self, std::move(args));
   self->set_exit_handler([held = children.get()](caf::scheduled_actor*, caf::exit_msg& message) {
-    held->on_exit(message);
+    held->on_stop(message);
+  });
+  self->set_down_handler([held = children.get()](caf::scheduled_actor*, caf::down_msg& message) {
+    held->on_down(message);
   });
   children->start_first();
   return {

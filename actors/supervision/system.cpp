@@ -3,6 +3,7 @@
 #include "actors/supervision/thread.hpp"
 #include "messages/vocabulary/log.hpp"
 
+#include <caf/actor_registry.hpp>
 #include <caf/atom.hpp>
 #include <caf/exit_reason.hpp>
 #include <caf/thread_hook.hpp>
@@ -12,6 +13,7 @@
 #include <condition_variable>
 #include <cstdlib>
 #include <mutex>
+#include <thread>
 
 namespace troupe::actors {
 
@@ -24,6 +26,15 @@ public:
   void thread_started() override { name_this_thread("actors"); }
   void thread_terminates() override {}
 };
+
+/// The end of an actor that was asked to end is still to be handled, or never comes when it hangs.
+/// CAF would wait for ever, and it cannot be asked to say when.
+bool all_gone(caf::actor_system& system) {
+  const auto until = monotonic_clock::now() + kill_grace;
+  while (system.registry().running() != 0 && monotonic_clock::now() < until)
+    std::this_thread::sleep_for(milliseconds{1});
+  return system.registry().running() == 0;
+}
 
 struct gate_body {};
 
@@ -80,11 +91,14 @@ actor_system_host::actor_system_host(system_options options)
 }
 
 actor_system_host::~actor_system_host() {
-  if (const auto stopped = stop(); !stopped) {
-    log::error("system", "left behind: {}", stopped.error().to_string());
-    (void)system_.release();
-    (void)config_.release();
-  }
+  const auto stopped = stop();
+  if (!stopped)
+    log::error("system", "{}", stopped.error().to_string());
+  if (all_gone(*system_))
+    return;
+  log::error("system", "left behind with {} actors", system_->registry().running());
+  (void)system_.release();
+  (void)config_.release();
 }
 
 ref<supervisor_actor>
