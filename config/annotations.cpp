@@ -27,6 +27,26 @@ struct change {
   std::vector<std::string> invalid;
 };
 
+/// One annotation, taken apart: "io.katacontainers.config.TABLE.KEY" = text.
+struct annotation {
+  annotation(const std::string& name, std::string_view prefix, const std::string& value)
+      : full(name), text(value) {
+    const auto rest = std::string_view(full).substr(prefix.size());
+    const auto dot = std::min(rest.find('.'), rest.size());
+    table = rest.substr(0, dot);
+    key = rest.substr(std::min(dot + 1, rest.size()));
+  }
+
+  [[nodiscard]] std::string note(std::string_view what) const {
+    return fmt::format("annotation {}: {}", full, what);
+  }
+
+  const std::string& full;
+  const std::string& text;
+  std::string_view table;
+  std::string_view key;
+};
+
 /// Whole keys only: a pattern "kernel" does not open "kernel_params".
 bool allowed(const std::vector<std::string>& patterns, std::string_view name) {
   return std::ranges::any_of(patterns, [&](const std::string& pattern) {
@@ -116,64 +136,58 @@ outcome<void> set(const change& now, const key<Table>& row, Table& table, const 
     return {};
   }
   if (const auto* const count = std::get_if<std::uint32_t Table::*>(&row.where))
-    return set_number(now, row, text, table.**count);
+    return set_number(now, row, text, table.*(*count));
   if (const auto* const time = std::get_if<seconds Table::*>(&row.where)) {
     std::uint32_t value = 0;
     TRY(set_number(now, row, text, value));
-    table.** time = seconds{value};
+    table.*(*time) = seconds{value};
     return {};
   }
   if (const auto* const words = std::get_if<std::string Table::*>(&row.where))
-    return set_text(row, table, text, table.**words);
+    return set_text(row, table, text, table.*(*words));
   return fail(errc::permission_denied, "cannot be set by an annotation");
 }
 
 template <class Table>
 void apply_one(change& now, table_kind kind, std::span<const key<Table>> rows,
-               std::vector<Table*> tables, const std::string& full, std::string_view name,
-               const std::string& text) {
-  const auto row = std::ranges::find(rows, name, &key<Table>::name);
+               std::vector<Table*> tables, const annotation& wish) {
+  const auto row = std::ranges::find(rows, wish.key, &key<Table>::name);
   if (row == rows.end()) {
-    const auto foreign = find_foreign(kind, name);
-    now.warnings.push_back(
-        fmt::format("annotation {}: {}", full, foreign ? "not supported yet" : "unknown key"));
+    const bool foreign = find_foreign(kind, wish.key).has_value();
+    now.warnings.push_back(wish.note(foreign ? "not supported yet" : "unknown key"));
     return;
   }
   if (!row->annotation) {
-    now.denied.push_back(fmt::format("annotation {}: cannot be set by an annotation", full));
+    now.denied.push_back(wish.note("cannot be set by an annotation"));
     return;
   }
   for (auto* const table : tables)
-    if (const auto done = set(now, *row, *table, text); !done) {
+    if (const auto done = set(now, *row, *table, wish.text); !done) {
       auto& list = done.error().code == errc::permission_denied ? now.denied : now.invalid;
-      list.push_back(fmt::format("annotation {}: {}", full, done.error().text));
+      list.push_back(wish.note(done.error().text));
       return;
     }
 }
 
-/// `rest` is "hypervisor.default_vcpus".
-void apply_key(change& now, const config& file, const std::string& full, std::string_view rest,
-               const std::string& text) {
-  const auto dot = rest.find('.');
-  const auto table = rest.substr(0, dot);
-  const auto name = dot == std::string_view::npos ? std::string_view{} : rest.substr(dot + 1);
-  const bool known = table == "hypervisor" || table == "runtime" || table == "agent";
+void apply(change& now, const config& file, const annotation& wish) {
+  const bool of_hypervisor = wish.table == "hypervisor";
+  const bool known = of_hypervisor || wish.table == "runtime" || wish.table == "agent";
   const auto& patterns =
-      table == "hypervisor" ? file.qemu.enable_annotations : file.runtime.enable_annotations;
-  if (!known || name.empty() || name.size() > max_key_length || !allowed(patterns, name)) {
-    now.denied.push_back(fmt::format("annotation {}: not allowed by enable_annotations", full));
+      of_hypervisor ? file.qemu.enable_annotations : file.runtime.enable_annotations;
+  if (!known || wish.key.empty() || wish.key.size() > max_key_length ||
+      !allowed(patterns, wish.key)) {
+    now.denied.push_back(wish.note("not allowed by enable_annotations"));
     return;
   }
   auto& values = now.values;
-  if (table == "hypervisor")
+  if (of_hypervisor)
     apply_one<hypervisor_config>(now, table_kind::hypervisor, hypervisor_keys(), {&values.qemu},
-                                 full, name, text);
-  else if (table == "runtime")
-    apply_one<runtime_config>(now, table_kind::runtime, runtime_keys(), {&values.runtime}, full,
-                              name, text);
+                                 wish);
+  else if (wish.table == "runtime")
+    apply_one<runtime_config>(now, table_kind::runtime, runtime_keys(), {&values.runtime}, wish);
   else
     apply_one<agent_config>(now, table_kind::agent, agent_keys(),
-                            {&values.troupe_agent, &values.kata_agent}, full, name, text);
+                            {&values.troupe_agent, &values.kata_agent}, wish);
 }
 
 } // namespace
@@ -184,7 +198,7 @@ apply_annotations(config& values, const annotation_map& annotations, const host_
   for (const auto& [full, text] : annotations)
     for (const auto prefix : prefixes)
       if (full.starts_with(prefix))
-        apply_key(now, values, full, std::string_view(full).substr(prefix.size()), text);
+        apply(now, values, annotation(full, prefix, text));
   const auto& refused = now.denied.empty() ? now.invalid : now.denied;
   if (!refused.empty()) {
     auto all = now.denied;
