@@ -31,6 +31,8 @@ public:
   [[nodiscard]] bool is_init() const noexcept { return key_.exec.empty(); }
   [[nodiscard]] const std::optional<exit_record>& exit() const noexcept { return told_; }
   [[nodiscard]] std::uint32_t pid() const noexcept { return pid_; }
+  /// Known only once the machine runs.
+  void set_pid(std::uint32_t pid) noexcept { pid_ = pid; }
 
   /// What the table says; refusals come as the failure to answer.
   [[nodiscard]] outcome<lifecycle::verdict> admit(lifecycle::command what) const;
@@ -82,5 +84,7 @@ private:
 
 /// Exit status of a process whose machine went away, and of one that never ran: 128 + SIGKILL.
 inline constexpr std::uint32_t killed_status = 137;
+/// Exit status of a process whose end nobody saw, as containerd itself says it.
+inline constexpr std::uint32_t unknown_status = 255;
 
 } // namespace troupe

@@ -40,6 +40,8 @@ public:
   /// The stage to do next; none when the way up is done or the pod is on its way down.
   [[nodiscard]] boot_stage next_up() const noexcept;
   void reached(boot_stage stage) noexcept;
+  /// `stage` failed half way: its undo is due as well.
+  void half_reached(boot_stage stage) noexcept { reached_ = stage; }
 
   /// Turns round: a failed stage, a dead machine, a shutdown. The first reason stays.
   void begin_stop(failure why) noexcept;

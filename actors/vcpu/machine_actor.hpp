@@ -1,5 +1,6 @@
 #pragma once
 
+#include "actors/supervision/spawn.hpp"
 #include "actors/sandbox/hypervisor/hypervisor.hpp"
 #include "actors/sandbox/pod/pod_context.hpp"
 #include "actors/supervision/reply_guard.hpp"

@@ -41,9 +41,10 @@ TEST_CASE("sandbox: a boot that fails at any stage undoes what was reached, in r
     s.begin_boot();
     for (int i = 1; i < fails_at; ++i)
       s.reached(static_cast<boot_stage>(i));
+    s.half_reached(static_cast<boot_stage>(fails_at));
     s.begin_stop(why);
     CHECK(s.next_up() == boot_stage::none);
-    for (int i = fails_at - 1; i > 0; --i) {
+    for (int i = fails_at; i > 0; --i) { // the stage that failed half way is undone as well
       REQUIRE(s.next_down() == static_cast<boot_stage>(i));
       s.undone(s.next_down());
     }

@@ -1,0 +1,115 @@
+#include "actors/devices/device_actor.hpp"
+
+#include "actors/devices/unix_socket.hpp"
+#include "actors/sandbox/journal/undo.hpp"
+#include "actors/supervision/ask.hpp"
+#include "actors/supervision/blocking.hpp"
+#include "actors/supervision/reply_guard.hpp"
+#include "actors/supervision/timer.hpp"
+#include "messages/vocabulary/log.hpp"
+
+namespace troupe {
+namespace {
+
+using actors::answer;
+using actors::reply_guard;
+using self_pointer = device_actor::stateful_pointer<device_body>;
+using shared_args = std::shared_ptr<const device_args>;
+
+/// A hypervisor connects once; its probes during start-up are few.
+constexpr int backlog = 4;
+/// Work in flight on the device's thread gets this long at its end.
+constexpr milliseconds stop_patience{2000};
+
+/// Journals one file beneath the pod's folder before it is made.
+outcome<void> journal_file(const device_args& args, const std::string& name) {
+  const journal::file_effect effect{{journal::root::state, name}};
+  args.ledger->effects.push_back(TRY(args.pod->journal->record(effect)));
+  return {};
+}
+
+void tell_owner(const device_ref& me, vhost_user::session_event what,
+                const std::optional<failure>& why) {
+  if (what == vhost_user::session_event::failed)
+    actors::tell(me, device_failed{why.value_or(failure{})});
+  else if (what == vhost_user::session_event::activated)
+    log::debug(me.path(), "the guest's driver runs");
+}
+
+outcome<void> attach_blocking(const device_args& args) {
+  TRY(journal_file(args, args.parts.socket));
+  for (const auto& file : args.parts.files)
+    TRY(journal_file(args, file));
+  auto listener = TRY(
+      devices::listen_unix(args.pod->place.directory + "/" + args.parts.socket, backlog));
+  auto device = TRY(args.parts.make());
+  args.ledger->session = TRY(vhost_user::session::start(
+      std::move(listener), std::move(device), args.pod->workers.pick(),
+      [me = args.me](auto what, const auto& why) { tell_owner(me, what, why); }));
+  return {};
+}
+
+outcome<void> detach_blocking(const device_args& args) {
+  auto stopped = args.ledger->session->stop(stop_patience);
+  args.ledger->session.reset();
+  if (args.parts.release)
+    args.parts.release();
+  for (const auto effect : std::exchange(args.ledger->effects, {}))
+    if (const auto live = args.pod->journal->find(effect))
+      TRY(journal::undo_one(*args.pod->journal, effect, *journal::make_host_effects(),
+                            monotonic_clock::now() + stop_patience));
+  return stopped;
+}
+
+/// The logic crashed: new logic over the same rings, and the guest goes on.
+void rebuild(self_pointer self, const shared_args& args, const failure& why) {
+  if (!args->ledger->session || args->pod->fate.why())
+    return;
+  log::error(args->me.path(), "stopped: {}", why.text);
+  if (why.code == errc::guest_fault || why.code == errc::peer_fault)
+    return; // it comes back when the guest's driver sets it up anew
+  const auto limit = args->pod->values.runtime.effect_timeout;
+  actors::run_blocking(self, args->pod->fx,
+                       args->pod->job("rebuild " + args->parts.name, limit, actors::now(self)),
+                       [args, session = args->ledger->session]() -> outcome<void> {
+                         return session->replace_device(TRY(args->parts.make()), stop_patience);
+                       })
+      .then([args] { log::info(args->me.path(), "rebuilt"); },
+            [args](const failure& again) {
+              log::error(args->me.path(), "cannot be rebuilt: {}", again.text);
+            });
+}
+
+template <class Work>
+answer<void> in_background(self_pointer self, const shared_args& args, const char* verb,
+                           Work work) {
+  const reply_guard<void> reply{self};
+  const auto limit = args->pod->values.runtime.effect_timeout;
+  const auto stage = fmt::format("{} {}", verb, args->parts.name);
+  actors::run_blocking(self, args->pod->fx, args->pod->job(stage, limit, actors::now(self)),
+                       [args, work] { return work(*args); })
+      .then([reply] { reply.answer({}); },
+            [reply](const failure& why) { reply.answer(tl::unexpected(why)); });
+  return reply;
+}
+
+} // namespace
+
+device_actor::behavior_type run_device(self_pointer self, device_args given) {
+  const auto args = std::make_shared<const device_args>(std::move(given));
+  return {
+      [self, args](const attach_device&) -> answer<void> {
+        if (args->ledger->session)
+          return {};
+        return in_background(self, args, "attach", attach_blocking);
+      },
+      [self, args](const detach_device&) -> answer<void> {
+        if (!args->ledger->session)
+          return {};
+        return in_background(self, args, "detach", detach_blocking);
+      },
+      [self, args](const device_failed& news) { rebuild(self, args, news.why); },
+  };
+}
+
+} // namespace troupe

@@ -1,0 +1,61 @@
+#pragma once
+
+#include "actors/supervision/spawn.hpp"
+#include "actors/devices/vhost_user/session.hpp"
+#include "actors/sandbox/pod/pod_context.hpp"
+#include "actors/supervision/supervisor_state.hpp"
+#include "messages/devices.hpp"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace troupe {
+
+/// One device as its control actor needs to know it.
+struct device_parts {
+  /// "vsock", "fs".
+  std::string name;
+  /// Where the hypervisor connects, beneath the pod's folder.
+  std::string socket;
+  /// Other files the device makes beneath the pod's folder; journalled with the socket.
+  std::vector<std::string> files;
+  /// The logic, over state that outlives it. Called again after a crash.
+  std::function<outcome<std::unique_ptr<virtio::device>>()> make;
+  /// Lets go of that state. May be empty.
+  std::function<void()> release;
+};
+
+/// What outlives the control actor: sockets, rings and memory stay with the session, since QEMU
+/// never reconnects.
+struct device_ledger {
+  std::shared_ptr<vhost_user::session> session;
+  std::vector<journal::effect_id> effects;
+};
+
+struct device_args {
+  pod_ptr pod;
+  device_parts parts;
+  std::shared_ptr<device_ledger> ledger;
+  device_ref me;
+};
+
+struct device_body {};
+
+[[nodiscard]] device_actor::behavior_type
+run_device(device_actor::stateful_pointer<device_body> self, device_args args);
+
+struct device_manager_args {
+  pod_ptr pod;
+  /// In the order in which they come up.
+  std::vector<device_ref> devices;
+};
+
+struct device_manager_body {};
+
+[[nodiscard]] device_manager_actor::behavior_type
+run_device_manager(device_manager_actor::stateful_pointer<device_manager_body> self,
+                   device_manager_args args);
+
+} // namespace troupe

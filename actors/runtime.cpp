@@ -1,0 +1,342 @@
+#include "actors/runtime.hpp"
+
+#include "actors/agent/agent_actor.hpp"
+#include "actors/devices/device_actor.hpp"
+#include "actors/devices/virtio/fs/device.hpp"
+#include "actors/devices/virtio/vsock/device.hpp"
+#include "actors/dispatcher.hpp"
+#include "actors/sandbox/hypervisor/asio_watcher.hpp"
+#include "actors/sandbox/hypervisor/qemu/qemu.hpp"
+#include "actors/sandbox/pod/pod_directory.hpp"
+#include "actors/sandbox/sandbox_actor.hpp"
+#include "actors/sharefs/sharefs_actor.hpp"
+#include "actors/supervision/fx_pool.hpp"
+#include "actors/supervision/io_loop.hpp"
+#include "actors/supervision/system.hpp"
+#include "actors/vcpu/machine_actor.hpp"
+#include "messages/vocabulary/log.hpp"
+
+#include <asio/steady_timer.hpp>
+
+#include <algorithm>
+#include <future>
+
+namespace troupe {
+namespace {
+
+constexpr milliseconds default_stop_patience{20'000};
+/// Pause before a part that is being restarted is asked again; doubles up to the second.
+constexpr milliseconds first_retry{2};
+constexpr milliseconds longest_retry{200};
+/// The guest's end of the vsock device; 3 is the first number not reserved.
+constexpr std::uint64_t guest_cid = 3;
+
+/// A pod's actors are some ten; more restarts than this within the window end the pod.
+actors::supervisor_args pod_tree(std::function<std::vector<actors::child_spec>()> children) {
+  actors::supervisor_args out;
+  out.policy.max_restarts = 10;
+  out.children = std::move(children);
+  return out;
+}
+
+/// Everything of one pod that outlives its actors.
+struct pod_parts {
+  pod_ptr pod;
+  sandbox_args logic;
+  machine_args machine;
+  agent_args agent;
+  sharefs_args sharefs;
+  device_args vsock;
+  device_args fs;
+  device_manager_args manager;
+  device_manager_ref manager_place;
+};
+
+} // namespace
+
+class runtime::core {
+public:
+  explicit core(runtime_options options)
+      : options_(std::move(options)), fx_({}, options_.faults), watcher_(io_.context()),
+        registry_(std::make_shared<sandbox_registry>()),
+        actors_(system_options_of(options_)) {}
+
+  outcome<void> begin();
+  outcome<void> add_sandbox(sandbox_options options);
+  outcome<void> remove_sandbox(const sandbox_id& id);
+  void boot(const sandbox_id& id, milliseconds patience, reply_box<void> reply);
+  template <class Command>
+  void submit(task_call<Command> call, milliseconds pause);
+  asio::io_context& io() { return io_.context(); }
+  outcome<void> stop(milliseconds patience);
+
+private:
+  static actors::system_options system_options_of(const runtime_options& options);
+  std::shared_ptr<pod_parts> make_parts(const sandbox_options& options);
+  pod_ptr make_pod(const sandbox_options& options);
+  void add_devices(pod_parts& parts, const std::string& path);
+  std::vector<actors::child_spec> children_of(const std::shared_ptr<pod_parts>& parts);
+  void pod_given_up(const std::shared_ptr<pod_parts>& parts, const failure& why);
+  template <class Message>
+  outcome<void> ask_root(const char* stage, Message message);
+
+  runtime_options options_;
+  io_loop io_;
+  fx_pool fx_;
+  std::unique_ptr<devices::worker_pool> workers_;
+  hypervisor::asio_watcher watcher_;
+  std::shared_ptr<sandbox_registry> registry_;
+  actors::actor_system_host actors_;
+  actors::ref<actors::supervisor_actor> root_;
+  actors::ref<dispatcher_actor> dispatcher_{"root/dispatcher"};
+  bool stopped_ = false;
+};
+
+// -- start and stop --------------------------------------------------------------------------------
+
+actors::system_options runtime::core::system_options_of(const runtime_options& options) {
+  auto found = actors::system_options::from_environment();
+  if (!found)
+    log::warn("runtime", "{}", found.error().text);
+  auto out = found ? std::move(*found) : actors::system_options{};
+  out.faults = options.faults;
+  return out;
+}
+
+outcome<void> runtime::core::begin() {
+  workers_ = TRY(devices::worker_pool::start(options_.device_threads));
+  actors::supervisor_args tree;
+  tree.children = [this] {
+    return std::vector<actors::child_spec>{
+        actors::child(dispatcher_, {}, run_dispatcher,
+                      std::shared_ptr<const sandbox_registry>{registry_})};
+  };
+  root_ = actors_.start_root("root", std::move(tree));
+  return {};
+}
+
+outcome<void> runtime::core::stop(milliseconds patience) {
+  if (std::exchange(stopped_, true))
+    return {};
+  auto down = actors_.stop(patience);
+  auto idle = fx_.close(patience);
+  io_.stop();
+  return down ? idle : down;
+}
+
+// -- pods ------------------------------------------------------------------------------------------
+
+pod_ptr runtime::core::make_pod(const sandbox_options& options) {
+  machine_place place;
+  place.id = options.id;
+  place.directory = options.directory;
+  place.token = pod::new_token();
+  place.share_tag = prepare::share_tag;
+  place.sockets = {options.directory + "/vsock.vhost", options.directory + "/fs.vhost",
+                   options.directory + "/vsock"};
+  return pod_ptr{new pod_context{
+      options.id,
+      std::move(place),
+      options.values.value_or(config::config{}),
+      options.values.has_value(),
+      nullptr,
+      {},
+      fx_,
+      io_.context(),
+      *workers_,
+      [id = options.id, tell = options_.on_event](event::any what) {
+        if (tell)
+          tell({id, std::chrono::system_clock::now(), std::move(what)});
+      }}};
+}
+
+void runtime::core::add_devices(pod_parts& parts, const std::string& path) {
+  const auto& pod = parts.pod;
+  // The listening end outlives the device logic, and goes with the device.
+  const auto end = std::make_shared<std::shared_ptr<vsock::endpoint>>();
+  device_parts vsock;
+  vsock.name = "vsock";
+  vsock.socket = "vsock.vhost";
+  vsock.files = {"vsock"};
+  vsock.make = [path = pod->place.sockets.agent,
+                end]() -> outcome<std::unique_ptr<virtio::device>> {
+    if (!*end)
+      *end = TRY(vsock::endpoint::listen(path));
+    return std::make_unique<vsock::device>(guest_cid, *end);
+  };
+  vsock.release = [end] { end->reset(); };
+  device_parts fs;
+  fs.name = "fs";
+  fs.socket = "fs.vhost";
+  fs.make = [session = parts.sharefs.ledger->session,
+             pod]() -> outcome<std::unique_ptr<virtio::device>> {
+    virtio::fs_options options;
+    options.tag = pod->place.share_tag;
+    options.threads = static_cast<std::uint16_t>(pod->values.budgets.share_threads);
+    return TRY(virtio::fs_device::make(session, std::move(options)));
+  };
+  parts.vsock = {pod, std::move(vsock), std::make_shared<device_ledger>(),
+                 device_ref{path + "/vsock"}};
+  parts.fs = {pod, std::move(fs), std::make_shared<device_ledger>(), device_ref{path + "/fs"}};
+  parts.manager = {pod, {parts.vsock.me, parts.fs.me}};
+  parts.manager_place = device_manager_ref{path + "/devices"};
+}
+
+std::shared_ptr<pod_parts> runtime::core::make_parts(const sandbox_options& options) {
+  const auto path = "root/sandbox:" + options.id.str();
+  auto out = std::make_shared<pod_parts>();
+  out->pod = make_pod(options);
+  auto& logic = out->logic;
+  logic.pod = out->pod;
+  logic.ledger = std::make_shared<sandbox_ledger>(sandbox_ledger{sandbox_state{options.id}});
+  logic.me = sandbox_ref{path + "/sandbox"};
+  logic.machine = machine_ref{path + "/machine"};
+  logic.agent = agent_ref{path + "/agent"};
+  logic.sharefs = sharefs_ref{path + "/sharefs"};
+  logic.supervisor = actors::ref<actors::supervisor_actor>{path};
+  out->machine = {out->pod, std::make_shared<machine_ledger>(), logic.machine, logic.me,
+                  [this](const std::string& name, hypervisor::event_handler tell) {
+                    return name == "qemu" ? std::shared_ptr<hypervisor::driver>{
+                                                hypervisor::qemu::make(watcher_, std::move(tell))}
+                                          : nullptr;
+                  },
+                  options_.cache_directory};
+  out->agent = {out->pod, std::make_shared<agent_ledger>(), logic.agent, logic.me};
+  fuse::limits bounds;
+  bounds.cached_descriptors = out->pod->values.budgets.share_descriptors;
+  out->sharefs = {out->pod, std::make_shared<sharefs_ledger>(sharefs_ledger{
+                                std::make_shared<fuse::session>(bounds), {}}),
+                  logic.sharefs};
+  add_devices(*out, path);
+  logic.devices = out->manager_place;
+  return out;
+}
+
+std::vector<actors::child_spec>
+runtime::core::children_of(const std::shared_ptr<pod_parts>& parts) {
+  return {
+      actors::child(parts->machine.me, {}, run_machine, parts->machine),
+      actors::child(parts->vsock.me, {}, run_device, parts->vsock),
+      actors::child(parts->fs.me, {}, run_device, parts->fs),
+      actors::child(parts->manager_place, {}, run_device_manager, parts->manager),
+      actors::child(parts->sharefs.me, {}, run_sharefs, parts->sharefs),
+      actors::child(parts->agent.me, {}, run_agent, parts->agent),
+      actors::child(parts->logic.me, {}, run_sandbox, parts->logic),
+  };
+}
+
+template <class Message>
+outcome<void> runtime::core::ask_root(const char* stage, Message message) {
+  constexpr milliseconds patience{15'000};
+  const auto answered = std::make_shared<std::promise<outcome<void>>>();
+  auto future = answered->get_future();
+  actors_.ask(root_, patience, stage, std::move(message),
+              reply_box<void>{[answered](outcome<void> result) {
+                answered->set_value(std::move(result));
+              }});
+  return future.get();
+}
+
+outcome<void> runtime::core::add_sandbox(sandbox_options options) {
+  const auto parts = make_parts(options);
+  TRY(registry_->add(options.id, parts->logic.me));
+  auto tree = pod_tree([this, parts] { return children_of(parts); });
+  tree.observe = [this, parts](const actors::supervision_event& what) {
+    if (what.what == actors::supervision_event::kind::escalated)
+      pod_given_up(parts, what.why.value_or(failure{}));
+  };
+  auto added = ask_root("add sandbox",
+                        actors::add_child{actors::child(
+                            parts->logic.supervisor,
+                            {restart_mode::temporary, milliseconds{30'000}},
+                            actors::supervise, tree)});
+  if (!added)
+    registry_->remove(options.id);
+  return added;
+}
+
+outcome<void> runtime::core::remove_sandbox(const sandbox_id& id) {
+  TRY(registry_->find(id));
+  registry_->remove(id);
+  return ask_root("remove sandbox", actors::remove_child{"sandbox:" + id.str()});
+}
+
+/// The last resort: no actor of the pod is left, so its ledgers are ended by hand.
+void runtime::core::pod_given_up(const std::shared_ptr<pod_parts>& parts, const failure& why) {
+  log::error(parts->logic.supervisor.path(), "given up: {}", why.text);
+  parts->pod->fate.ended(why);
+  const auto end = monotonic_clock::now() + default_stop_patience;
+  fx_.run({parts->pod->id.str(), "end a pod that was given up", end},
+          [parts, end]() -> outcome<void> {
+            if (const auto& driver = parts->machine.ledger->driver)
+              (void)driver->stop(end);
+            parts->vsock.ledger->session.reset();
+            parts->fs.ledger->session.reset();
+            if (parts->pod->journal)
+              (void)pod::close_directory(parts->pod->place.directory, *parts->pod->journal, end);
+            return {};
+          },
+          [this, parts, why](const outcome<void>&) {
+            registry_->remove(parts->pod->id);
+            if (options_.on_sandbox_lost)
+              options_.on_sandbox_lost(parts->pod->id, why);
+          });
+}
+
+// -- commands --------------------------------------------------------------------------------------
+
+void runtime::core::boot(const sandbox_id& id, milliseconds patience, reply_box<void> reply) {
+  const auto place = registry_->find(id);
+  if (!place)
+    return reply.answer(tl::unexpected(place.error()));
+  actors_.ask(*place, patience, "boot", boot_sandbox{}, std::move(reply));
+}
+
+template <class Command>
+void runtime::core::submit(task_call<Command> call, milliseconds pause) {
+  using answer = typename Command::reply;
+  auto again = [this, original = call, pause](outcome<answer> result) {
+    const auto left = original.command.context.left(monotonic_clock::now());
+    if (result || !retryable(result.error().code) || left <= pause || stopped_)
+      return original.reply.answer(std::move(result));
+    auto timer = std::make_shared<asio::steady_timer>(io_.context(), pause);
+    timer->async_wait([this, original, pause, timer](const asio::error_code& error) {
+      if (!error)
+        submit(original, std::min(pause * 2, longest_retry));
+    });
+  };
+  call.reply = reply_box<answer>{std::move(again)};
+  actors::tell(dispatcher_, std::move(call));
+}
+
+// -- the public face -------------------------------------------------------------------------------
+
+runtime::runtime(std::unique_ptr<core> made) : core_(std::move(made)) {}
+
+runtime::~runtime() { (void)stop(default_stop_patience); }
+
+outcome<std::unique_ptr<runtime>> runtime::start(runtime_options options) {
+  auto made = std::make_unique<core>(std::move(options));
+  TRY(made->begin());
+  return std::unique_ptr<runtime>{new runtime{std::move(made)}};
+}
+
+outcome<void> runtime::add_sandbox(sandbox_options options) {
+  return core_->add_sandbox(std::move(options));
+}
+
+outcome<void> runtime::remove_sandbox(const sandbox_id& id) { return core_->remove_sandbox(id); }
+
+void runtime::boot(const sandbox_id& id, milliseconds patience, reply_box<void> reply) {
+  core_->boot(id, patience, std::move(reply));
+}
+
+void runtime::submit(any_task_call call) {
+  std::visit([this](auto& typed) { core_->submit(std::move(typed), first_retry); }, call);
+}
+
+asio::io_context& runtime::io() { return core_->io(); }
+
+outcome<void> runtime::stop(milliseconds patience) { return core_->stop(patience); }
+
+} // namespace troupe

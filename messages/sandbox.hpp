@@ -1,0 +1,48 @@
+#pragma once
+
+#include "messages/container.hpp"
+
+namespace troupe {
+
+/// A container is gone for good: deleted, or its create failed.
+struct container_removed {
+  container_id id;
+};
+
+/// The connection to the guest's agent is lost and did not come back.
+struct agent_lost {
+  failure why;
+};
+
+/// Boots the machine ahead of any container. Answered when the agent answers; repeating is harmless.
+/// Fails with what stopped the boot; the text names the stage.
+struct boot_sandbox {
+  request_context context;
+};
+
+/// One pod: the order in which its parts come up and go down, and which containers it holds.
+using sandbox_actor = actors::protocol<
+    actors::notice<task_call<create_task>>, actors::notice<task_call<exec_process>>,
+    actors::notice<task_call<list_processes>>, actors::notice<task_call<start_process>>,
+    actors::notice<task_call<kill_process>>, actors::notice<task_call<wait_process>>,
+    actors::notice<task_call<get_state>>, actors::notice<task_call<resize_pty>>,
+    actors::notice<task_call<close_io>>, actors::notice<task_call<delete_process>>,
+    actors::notice<task_call<shutdown_sandbox>>, actors::request<boot_sandbox, void>,
+    actors::notice<container_removed>, actors::notice<machine_lost>,
+    actors::notice<agent_lost>>;
+using sandbox_ref = actors::ref<sandbox_actor>;
+
+/// From outside to the sandbox that a command names.
+using dispatcher_actor = actors::protocol<
+    actors::notice<task_call<create_task>>, actors::notice<task_call<exec_process>>,
+    actors::notice<task_call<list_processes>>, actors::notice<task_call<start_process>>,
+    actors::notice<task_call<kill_process>>, actors::notice<task_call<wait_process>>,
+    actors::notice<task_call<get_state>>, actors::notice<task_call<resize_pty>>,
+    actors::notice<task_call<close_io>>, actors::notice<task_call<delete_process>>,
+    actors::notice<task_call<shutdown_sandbox>>>;
+
+} // namespace troupe
+
+TROUPE_LOCAL_MESSAGE(troupe::container_removed)
+TROUPE_LOCAL_MESSAGE(troupe::agent_lost)
+TROUPE_LOCAL_MESSAGE(troupe::boot_sandbox)
