@@ -2,12 +2,12 @@
 
 #include "config/keys.hpp"
 #include "config/load.hpp"
+#include "config/pattern.hpp"
 
 #include <fnmatch.h>
 
 #include <algorithm>
 #include <charconv>
-#include <regex>
 
 namespace troupe::config {
 
@@ -49,12 +49,9 @@ struct annotation {
 
 /// Whole keys only: a pattern "kernel" does not open "kernel_params".
 bool allowed(const std::vector<std::string>& patterns, std::string_view name) {
-  return std::ranges::any_of(patterns, [&](const std::string& pattern) {
-    try {
-      return std::regex_match(name.begin(), name.end(), std::regex(pattern));
-    } catch (const std::regex_error&) {
-      return false; // too complex for this key: denied
-    }
+  return std::ranges::any_of(patterns, [&](const std::string& text) {
+    const auto compiled = pattern::compile(text);
+    return compiled && compiled->matches(std::string(name));
   });
 }
 

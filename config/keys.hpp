@@ -16,16 +16,13 @@
 /// and the table in docs/configuration.md all go by these rows.
 namespace troupe::config {
 
-/// Longest regular expression: the library's compiler works recursively.
-inline constexpr std::size_t max_pattern_length = 128;
-
 /// What a text value must be.
 enum class text_rule : std::uint8_t {
   line,     ///< no control characters
   words,    ///< letters, digits and `_=+,.-`: what goes into a VMM's argument list
   path,     ///< absolute, no `.` or `..` component
   choice,   ///< one of key::choices
-  patterns, ///< a list of regular expressions
+  patterns, ///< a list of POSIX extended regular expressions
   globs,    ///< a list of absolute globs
 };
 

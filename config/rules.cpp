@@ -1,9 +1,10 @@
 #include "config/keys.hpp"
 
+#include "config/pattern.hpp"
+
 #include <algorithm>
 #include <cctype>
 #include <numeric>
-#include <regex>
 
 namespace troupe::config {
 
@@ -34,17 +35,6 @@ outcome<void> check_path(std::string_view text) {
   return {};
 }
 
-outcome<void> check_pattern(std::string_view text) {
-  if (text.size() > max_pattern_length)
-    return fail(errc::invalid_argument, "a pattern is longer than {} bytes", max_pattern_length);
-  try {
-    const std::regex compiled(text.begin(), text.end());
-    return {};
-  } catch (const std::regex_error&) {
-    return fail(errc::invalid_argument, "\"{}\" is no regular expression", text);
-  }
-}
-
 outcome<void> check_choice(std::string_view text, strings choices) {
   if (std::ranges::find(choices, text) != choices.end())
     return {};
@@ -72,7 +62,8 @@ outcome<void> check_text(std::string_view text, text_rule rule, strings choices)
   case text_rule::choice:
     return check_choice(text, choices);
   case text_rule::patterns:
-    return check_pattern(text);
+    TRY(pattern::compile(std::string(text)));
+    return {};
   }
   return {};
 }

@@ -1,5 +1,6 @@
 #include "config/keys.hpp"
 #include "config/load.hpp"
+#include "config/pattern.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -122,6 +123,21 @@ TEST_CASE("keys: a host path that annotations may set always has its globs") {
       CHECK(row.valid_paths != nullptr);
   for (const auto& row : runtime_keys())
     CHECK_FALSE((row.annotation && row.rule == text_rule::path));
+}
+
+TEST_CASE("patterns: whole words, bounded in length, without repetition counts") {
+  const auto names = pattern::compile("default_.*|kernel");
+  REQUIRE(names.has_value());
+  CHECK(names->matches("default_vcpus"));
+  CHECK(names->matches("kernel"));
+  CHECK_FALSE(names->matches("kernel_params"));
+  CHECK_FALSE(names->matches("my_default_vcpus"));
+  const auto tricky = pattern::compile("kernel)|(x");
+  CHECK_FALSE((tricky && tricky->matches("kernel_params")));
+  CHECK(pattern::compile("a{9}{9}").error().text == "\"a{9}{9}\": a pattern must not hold braces");
+  CHECK(pattern::compile("(").error().text == "\"(\" is no regular expression");
+  CHECK(pattern::compile(std::string(129, 'a')).error().text ==
+        "a pattern is longer than 128 bytes");
 }
 
 TEST_CASE("keys: the nearest name is near, or there is none") {
