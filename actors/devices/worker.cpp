@@ -183,6 +183,8 @@ bool worker::run_posted() noexcept {
   }
   for (const auto& it : batch)
     guarded(it.who, it.what);
+  if (stopping && !batch.empty())
+    wake(); // What the batch posted runs too, then nothing more wakes us.
   return !batch.empty() || !stopping;
 }
 
