@@ -23,19 +23,19 @@ wall_time wall_now(const caf::scheduled_actor* self) {
 timer after(caf::scheduled_actor* self, milliseconds delay, std::function<void()> due) {
   timer made;
   made.id_ = self->new_request_id(caf::message_priority::normal).response_id();
-  made.set_ = true;
-  self->add_multiplexed_response_handler(made.id_,
-                                         caf::behavior{[due = std::move(due)](caf::error& why) {
-                                           if (why == caf::sec::request_timeout)
-                                             due();
-                                         }});
+  made.set_ = std::make_shared<bool>(true);
+  self->add_multiplexed_response_handler(
+      made.id_, caf::behavior{[set = made.set_, due = std::move(due)](caf::error&) {
+        if (std::exchange(*set, false))
+          due();
+      }});
   const auto when = self->clock().now() + std::max(delay, milliseconds{1});
   self->clock().set_request_timeout(when, self, made.id_);
   return made;
 }
 
 void cancel(caf::scheduled_actor* self, timer& which) {
-  if (!std::exchange(which.set_, false))
+  if (which.set_ == nullptr || !std::exchange(*which.set_, false))
     return;
   self->clock().cancel_request_timeout(self, which.id_);
   // Takes the handler out; after a time-out there is none and the message is dropped.

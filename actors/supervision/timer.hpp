@@ -6,6 +6,7 @@
 #include <caf/scheduled_actor.hpp>
 
 #include <functional>
+#include <memory>
 
 namespace troupe::actors {
 
@@ -25,7 +26,8 @@ private:
   friend timer after(caf::scheduled_actor*, milliseconds, std::function<void()>);
   friend void cancel(caf::scheduled_actor*, timer&);
   caf::message_id id_;
-  bool set_ = false;
+  /// Shared with the call: the time-out may be on its way already when it is cancelled.
+  std::shared_ptr<bool> set_;
 };
 
 /// Calls `due` as a message of `self` after `delay` (at least 1 ms). From within the actor only.
