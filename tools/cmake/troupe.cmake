@@ -81,6 +81,7 @@ function(troupe_fuzz name)
 endfunction()
 
 # Generated code is compiled without our warnings and sanitizers, optimised in every build type.
+find_library(PROTOBUF_LITE_ARCHIVE libprotobuf-lite.a REQUIRED)
 function(troupe_proto name)
   set(out ${CMAKE_CURRENT_BINARY_DIR}/${name})
   file(MAKE_DIRECTORY ${out})
@@ -101,6 +102,9 @@ function(troupe_proto name)
   endforeach()
   add_library(troupe_${name} STATIC ${sources})
   target_include_directories(troupe_${name} SYSTEM PUBLIC ${out})
-  target_link_libraries(troupe_${name} PUBLIC protobuf::libprotobuf-lite)
+  # A program with the property TROUPE_STATIC (the guest agent) gets the archive.
+  target_link_libraries(troupe_${name} PUBLIC
+    $<IF:$<BOOL:$<TARGET_PROPERTY:TROUPE_STATIC>>,${PROTOBUF_LITE_ARCHIVE},protobuf::libprotobuf-lite>)
+  target_include_directories(troupe_${name} SYSTEM PUBLIC ${Protobuf_INCLUDE_DIRS})
   target_compile_options(troupe_${name} PRIVATE -O1 -w)
 endfunction()

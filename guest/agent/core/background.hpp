@@ -1,0 +1,22 @@
+#pragma once
+
+#include "guest/agent/core/sandbox.hpp"
+
+#include <asio/post.hpp>
+
+#include <utility>
+
+namespace troupe::guest {
+
+/// For the files that implement sandbox. A job that cannot even be queued makes the failure its
+/// result, so `then` always runs.
+template <class Result>
+void sandbox::in_background(std::function<Result()> job, std::function<void(Result)> then) {
+  auto queued = workers_.run([this, job = std::move(job), then] {
+    asio::post(io_, [then, result = std::make_shared<Result>(job())] { then(std::move(*result)); });
+  });
+  if (!queued)
+    then(tl::unexpected(std::move(queued).error()));
+}
+
+} // namespace troupe::guest
