@@ -3,6 +3,7 @@
 #include "actors/sandbox/hypervisor/machine_config.hpp"
 #include "messages/vocabulary/outcome.hpp"
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -28,13 +29,18 @@ struct kvm_report {
   friend bool operator==(const kvm_report&, const kvm_report&) = default;
 };
 
-/// Runs the scratch machine: about a millisecond on hardware, some 15 where KVM emulates. Never
+/// Runs the scratch machine: a millisecond or two on hardware, some 30 where KVM emulates. Never
 /// fails: every obstacle is a report.
 [[nodiscard]] kvm_report probe_kvm();
 
 /// The same, remembered in `state_dir`/kvm-probe until the next boot. A cache that cannot be read
 /// or written costs time, not correctness.
 [[nodiscard]] kvm_report probe_kvm_cached(const std::string& state_dir);
+
+/// One line of the cache: "BOOT-ID present usable fast mips text".
+[[nodiscard]] std::string format_report(std::string_view boot, const kvm_report& report);
+/// Nothing when the line is of another boot or no such line.
+[[nodiscard]] std::optional<kvm_report> parse_report(std::string_view boot, std::string_view line);
 
 /// What `auto` and the checks came to.
 struct choice {
