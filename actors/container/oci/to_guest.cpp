@@ -35,6 +35,12 @@ bool is_common(std::int64_t major, std::int64_t minor) {
   });
 }
 
+/// A rule that denies, or allows what every guest has: everything, or a common device.
+bool fits_guest(const grpc::LinuxDeviceCgroup& rule) {
+  return !rule.allow() || rule.type() == "a" || rule.major() == any ||
+         (rule.type() == "c" && is_common(rule.major(), rule.minor()));
+}
+
 bool has_option(const grpc::Mount& mount, std::string_view option) {
   return std::ranges::find(mount.options(), option) != mount.options().end();
 }
@@ -64,7 +70,7 @@ public:
   outcome<guest_container> run() {
     TRY(mounts());
     TRY(namespaces());
-    process();
+    *out_.spec.mutable_process() = to_guest(std::move(*out_.spec.mutable_process()));
     resources();
     devices();
     hooks();
@@ -152,33 +158,15 @@ private:
     return {};
   }
 
-  void process() {
-    auto& process = *out_.spec.mutable_process();
-    process.clear_apparmor_profile();
-    process.clear_selinux_label();
-  }
-
   void resources() {
     auto& linux = *out_.spec.mutable_linux();
     if (!linux.has_resources())
       return;
-    auto& limits = *linux.mutable_resources();
-    limits.clear_block_io();
-    limits.clear_network();
-    if (limits.has_cpu()) {
-      limits.mutable_cpu()->clear_cpus();
-      limits.mutable_cpu()->clear_mems();
-    }
-    google::protobuf::RepeatedPtrField<grpc::LinuxDeviceCgroup> kept;
-    for (const auto& rule : limits.devices()) {
-      const bool common = rule.type() == "c" && is_common(rule.major(), rule.minor());
-      if (rule.major() == any || rule.type() == "a" || !rule.allow() || common)
-        *kept.Add() = rule;
-      else
+    for (const auto& rule : linux.resources().devices())
+      if (!fits_guest(rule))
         note("linux.resources.devices: rule {} {}:{} names a host device and is left out",
              rule.type(), rule.major(), rule.minor());
-    }
-    *limits.mutable_devices() = std::move(kept);
+    *linux.mutable_resources() = to_guest(std::move(*linux.mutable_resources()));
   }
 
   void devices() {
@@ -227,6 +215,27 @@ std::string rootfs_name(const container_id& container) {
 
 outcome<guest_container> to_guest(grpc::Spec spec, const guest_options& options) {
   return rewriter(std::move(spec), options).run();
+}
+
+grpc::Process to_guest(grpc::Process process) {
+  process.clear_apparmor_profile();
+  process.clear_selinux_label();
+  return process;
+}
+
+grpc::LinuxResources to_guest(grpc::LinuxResources limits) {
+  limits.clear_block_io();
+  limits.clear_network();
+  if (limits.has_cpu()) {
+    limits.mutable_cpu()->clear_cpus();
+    limits.mutable_cpu()->clear_mems();
+  }
+  google::protobuf::RepeatedPtrField<grpc::LinuxDeviceCgroup> kept;
+  for (const auto& rule : limits.devices())
+    if (fits_guest(rule))
+      *kept.Add() = rule;
+  *limits.mutable_devices() = std::move(kept);
+  return limits;
 }
 
 } // namespace troupe::oci

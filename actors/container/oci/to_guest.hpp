@@ -64,4 +64,10 @@ struct guest_container {
 /// @returns invalid_argument or unimplemented, naming the field.
 [[nodiscard]] outcome<guest_container> to_guest(grpc::Spec spec, const guest_options& options);
 
+/// The same for the process of an exec: without labels of security modules.
+[[nodiscard]] grpc::Process to_guest(grpc::Process process);
+
+/// The same for the limits of an update.
+[[nodiscard]] grpc::LinuxResources to_guest(grpc::LinuxResources limits);
+
 } // namespace troupe::oci

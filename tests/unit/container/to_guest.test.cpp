@@ -259,3 +259,16 @@ TEST_CASE("to_guest: the agent is told the container's kind and bundle") {
   CHECK(guest.spec.annotations().at("io.katacontainers.pkg.oci.container_type") == "pod_container");
   CHECK(guest.spec.annotations().at("io.katacontainers.pkg.oci.bundle_path") == "/run/bundle");
 }
+
+TEST_CASE("to_guest: the process of an exec and the limits of an update are rewritten alike") {
+  grpc::Process process;
+  process.set_apparmor_profile("default");
+  process.add_args("id");
+  CHECK(to_guest(process).apparmor_profile().empty());
+  CHECK(to_guest(process).args(0) == "id");
+  grpc::LinuxResources limits;
+  limits.mutable_cpu()->set_mems("0");
+  limits.mutable_memory()->set_limit(1 << 20);
+  CHECK(to_guest(limits).cpu().mems().empty());
+  CHECK(to_guest(limits).memory().limit() == 1 << 20);
+}
