@@ -5,6 +5,8 @@
 #include <catch2/catch.hpp>
 
 #include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +17,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 using namespace troupe;
 using rootfs::clone_root;
@@ -108,12 +111,12 @@ TEST_CASE("rootfs: an overlay without an upper layer is read-only and says so") 
   CHECK(create_at(root->root, "new") == EROFS);
 }
 
-TEST_CASE("rootfs: hundreds of layers with long names mount by either route") {
+TEST_CASE("rootfs: as many layers as overlayfs takes, with long names, mount by either route") {
   const scratch tmp;
   const auto route = GENERATE(overlay_route::by_context, overlay_route::by_mount);
   const std::string padding(80, 'x');
   std::vector<std::string> lower;
-  for (int i = 0; i < 200; ++i) {
+  for (std::size_t i = 0; i < rootfs::max_layers; ++i) {
     const auto name = fmt::format("{}/{}", padding, i);
     tmp.write(name + fmt::format("/file{}", i), "here");
     tmp.write(name + "/top", std::to_string(i));
@@ -129,7 +132,7 @@ TEST_CASE("rootfs: hundreds of layers with long names mount by either route") {
   const auto root = rootfs::mount_overlay("rootfs[0]", options, route);
   REQUIRE(root.has_value());
   CHECK(read_at(*root, "top") == "0");
-  CHECK(read_at(*root, "file199") == "here");
+  CHECK(read_at(*root, "file499") == "here");
   CHECK(create_at(*root, "new") == 0);
 }
 
@@ -163,6 +166,31 @@ TEST_CASE("rootfs: a read-only bind refuses writes while its source takes them")
   CHECK(create_at(root->root, "new") == EROFS);
   tmp.write("src/b", "two");
   CHECK(read_at(root->root, "b") == "two");
+}
+
+TEST_CASE("rootfs: rbind takes the mounts below along, read-only with the rest; bind does not") {
+  const scratch tmp;
+  auto folder = (std::filesystem::temp_directory_path() / "troupe-rbind-XXXXXX").string();
+  REQUIRE(::mkdtemp(folder.data()) != nullptr);
+  outcome<rootfs::mounted_root> shallow, deep;
+  // In a mount namespace of the thread's own, so that nothing is left of it.
+  std::thread([&] {
+    if (::unshare(CLONE_NEWNS) != 0 ||
+        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount("tmpfs", folder.c_str(), "tmpfs", 0, nullptr) != 0 ||
+        ::mkdir((folder + "/below").c_str(), 0755) != 0 ||
+        ::mount("tmpfs", (folder + "/below").c_str(), "tmpfs", 0, nullptr) != 0)
+      return;
+    std::ofstream(folder + "/below/file") << "deep";
+    shallow = mount_root({{"bind", folder, {"bind"}}});
+    deep = mount_root({{"bind", folder, {"rbind", "ro"}}});
+  }).join();
+  std::filesystem::remove(folder);
+  REQUIRE(shallow.has_value());
+  REQUIRE(deep.has_value());
+  CHECK(read_at(shallow->root, "below/file") == "?");
+  CHECK(read_at(deep->root, "below/file") == "deep");
+  CHECK(create_at(deep->root, "below/new") == EROFS);
 }
 
 TEST_CASE("rootfs: a directory clone for a bundle without mounts, writable or not as asked") {
