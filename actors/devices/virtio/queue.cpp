@@ -39,6 +39,7 @@ outcome<std::unique_ptr<queue>> queue::attach(queue_state state, std::uint16_t s
                                               interrupt& irq) {
   TRY(check(state, size_max));
   std::unique_ptr<queue> it{new queue{std::move(state), irq}};
+  it->notified_ = it->state_.next_used;
   it->attempts_.resize(it->state_.size);
   for (const auto& taken : it->state_.taken)
     it->attempts_[taken.head] = taken.attempts;
@@ -205,8 +206,9 @@ void queue::notify() noexcept {
   // The used index must be visible before the driver's wish is read, or both sides go to sleep.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   const auto old = std::exchange(notified_, state_.next_used);
+  const auto first = !std::exchange(has_notified_, true);
   const auto wanted = state_.event_index
-                          ? !old || passed(ring_.used_event(), state_.next_used, *old)
+                          ? first || passed(ring_.used_event(), state_.next_used, old)
                           : (ring_.available_flags() & available_no_interrupt) == 0;
   if (wanted)
     irq_->raise();

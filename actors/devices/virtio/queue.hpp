@@ -128,7 +128,8 @@ private:
   std::size_t in_flight_ = 0;
   std::deque<std::uint16_t> resumed_; // Heads to hand out again.
   std::optional<last_pop> last_;
-  std::optional<std::uint16_t> notified_; // Used index at the last interrupt decision.
+  std::uint16_t notified_ = 0; // Used index at the last interrupt decision.
+  bool has_notified_ = false;  // The first decision is always in favour.
   std::optional<failure> dead_;
 };
 
