@@ -1,12 +1,24 @@
 #pragma once
 
-#include "actors/supervision/blocking.hpp"
+#include "messages/vocabulary/outcome.hpp"
+
+#include <caf/scheduled_actor.hpp>
 
 #include <functional>
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 namespace troupe::actors {
+
+namespace detail {
+
+/// Registers `handler` for an answer that no actor will send, and gives the call that delivers it,
+/// from any thread. It holds the actor's memory, not its life.
+[[nodiscard]] std::function<void()> expect_wakeup(caf::scheduled_actor* self,
+                                                  std::function<void()> handler);
+
+} // namespace detail
 
 /// An operation that answers through a callback on some other thread. Say at once what happens with
 /// its outcome.

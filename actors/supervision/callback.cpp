@@ -1,4 +1,4 @@
-#include "actors/supervision/blocking.hpp"
+#include "actors/supervision/callback.hpp"
 
 #include <caf/actor_control_block.hpp>
 #include <caf/make_message.hpp>
