@@ -90,12 +90,19 @@ void channel::write() {
     self->writing_.clear();
     self->unsent_ -= n;
     if (error)
-      return self->on_end(error.message(), false);
+      return self->write_failed(error);
     if (!self->queue_.empty())
       return self->write();
     self->on_flushed();
   };
   asio::async_write(socket_, buffers, asio::bind_executor(strand_, done));
+}
+
+// A peer may have answered and left before our bytes came: what it said counts first.
+void channel::write_failed(const asio::error_code& error) {
+  read();
+  if (!closed_)
+    on_end(error.message(), false);
 }
 
 } // namespace troupe::ttrpc

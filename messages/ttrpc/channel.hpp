@@ -3,6 +3,7 @@
 #include "messages/ttrpc/frame.hpp"
 
 #include <asio/any_io_executor.hpp>
+#include <asio/error_code.hpp>
 #include <asio/generic/stream_protocol.hpp>
 #include <asio/strand.hpp>
 
@@ -57,6 +58,7 @@ private:
   void read();
   void take(std::string_view bytes);
   void write();
+  void write_failed(const asio::error_code& error);
 
   stream_socket socket_;
   strand strand_;

@@ -121,6 +121,18 @@ TEST_CASE("client: a closed connection fails every pending and later call, and t
   CHECK(b.closed[0].code == errc::agent_gone);
 }
 
+TEST_CASE(
+    "client: an answer that came before the peer left counts, even when the next write fails") {
+  bench b;
+  b.call(1);
+  static_cast<void>(b.other.next());
+  b.other.respond(1, std::string{"last words"});
+  b.other.close();
+  b.call(2);
+  CHECK(b.wait(1) == outcome<std::string>{"last words"});
+  CHECK(b.wait(2).error().code == errc::agent_gone);
+}
+
 TEST_CASE("client: what is no answer to our calls is the peer's fault and ends the connection") {
   const std::map<std::string, std::string> cases{
       {"a stream no call opened", encode(9, frame_type::response, "")},

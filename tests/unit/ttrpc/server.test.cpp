@@ -315,6 +315,23 @@ TEST_CASE("server: stop does not wait longer than its drain deadline") {
   CHECK(run_until(b.io, [&] { return p.ended(); }));
 }
 
+TEST_CASE("server and client: destroyed with a loop that never turns again, they leave nothing") {
+  socket_pair sockets;
+  std::optional<asio::io_context> io{std::in_place};
+  std::optional<server> served{std::in_place, *io, server_options{}};
+  std::list<reply> held;
+  served->add("s", "hold", [&](request, reply answer) { held.push_back(std::move(answer)); });
+  served->serve(sockets.give(*io));
+  stream_socket end{*io, asio::generic::stream_protocol{AF_UNIX, 0}, sockets.theirs.release()};
+  std::optional<client> caller{std::in_place, std::move(end), client_options{}};
+  caller->call(to("hold"), [](const outcome<std::string>&) {});
+  REQUIRE(run_until(*io, [&] { return held.size() == 1; }));
+  caller.reset();
+  served.reset();
+  io.reset();
+  held.clear();
+}
+
 namespace {
 
 /// A listening socket in the abstract name space: nothing to unlink. Bound by autobind.
