@@ -197,8 +197,7 @@ TEST_CASE("hotplug: processor slots are read in their order, other shapes are th
     CHECK(cpu_slots(json::parse(bad)).error().code == errc::peer_fault);
 }
 
-TEST_CASE(
-    "lines: control bytes become dots, long lines are cut, the rest is handed out at the end") {
+TEST_CASE("lines: control bytes become dots, long lines are cut, the last one needs no end") {
   std::vector<std::string> seen;
   text_lines lines{[&](const std::string& line) { seen.push_back(line); }};
   lines.feed("a\033[31mb\x7f\r\n\n\tc");
