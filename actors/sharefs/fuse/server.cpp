@@ -19,6 +19,7 @@ enum class names : std::uint8_t {
   followed,  ///< Finds nodes by their names.
   changed,   ///< Renames or deletes.
 };
+enum class duration : std::uint8_t { quick, long_maybe };
 enum class who : std::uint8_t { server, caller };
 
 /// What an opcode needs around its handler.
@@ -28,6 +29,7 @@ struct row {
   names use = names::untouched;
   who acts = who::server;
   std::size_t least_reply = 0; ///< Room without which nothing is even begun.
+  duration lasts = duration::quick;
   bool answered = true;
 };
 
@@ -37,8 +39,9 @@ constexpr std::size_t entry_size = sizeof(fuse_entry_out);
 /// INTERRUPT (kept in the guest), ACCESS (it checks modes itself), BMAP, POLL, DAX, TMPFILE.
 constexpr std::array rows{
     row{FUSE_LOOKUP, lookup, names::followed, who::server, entry_size},
-    row{FUSE_FORGET, forget, names::untouched, who::server, 0, false},
-    row{FUSE_BATCH_FORGET, batch_forget, names::untouched, who::server, 0, false},
+    row{FUSE_FORGET, forget, names::untouched, who::server, 0, duration::long_maybe, false},
+    row{FUSE_BATCH_FORGET, batch_forget, names::untouched, who::server, 0, duration::long_maybe,
+        false},
     row{FUSE_GETATTR, getattr, names::followed, who::server, sizeof(fuse_attr_out)},
     row{FUSE_SETATTR, setattr, names::followed, who::caller, sizeof(fuse_attr_out)},
     row{FUSE_READLINK, readlink, names::followed},
@@ -55,11 +58,11 @@ constexpr std::array rows{
     row{FUSE_READ, read},
     row{FUSE_WRITE, write, names::untouched, who::caller, sizeof(fuse_write_out)},
     row{FUSE_STATFS, statfs, names::followed, who::server, sizeof(fuse_statfs_out)},
-    row{FUSE_RELEASE, release},
+    row{FUSE_RELEASE, release, names::untouched, who::server, 0, duration::long_maybe},
     row{FUSE_RELEASEDIR, release},
-    row{FUSE_FSYNC, fsync},
-    row{FUSE_FSYNCDIR, fsync},
-    row{FUSE_FLUSH, flush},
+    row{FUSE_FSYNC, fsync, names::untouched, who::server, 0, duration::long_maybe},
+    row{FUSE_FSYNCDIR, fsync, names::untouched, who::server, 0, duration::long_maybe},
+    row{FUSE_FLUSH, flush, names::untouched, who::server, 0, duration::long_maybe},
     row{FUSE_SETXATTR, setxattr, names::followed, who::caller},
     row{FUSE_GETXATTR, getxattr, names::followed},
     row{FUSE_LISTXATTR, listxattr, names::followed},
@@ -69,11 +72,11 @@ constexpr std::array rows{
     row{FUSE_OPENDIR, opendir, names::followed, who::server, sizeof(fuse_open_out)},
     row{FUSE_READDIR, readdir},
     row{FUSE_READDIRPLUS, readdirplus, names::followed},
-    row{FUSE_FALLOCATE, fallocate, names::untouched, who::caller},
+    row{FUSE_FALLOCATE, fallocate, names::untouched, who::caller, 0, duration::long_maybe},
     row{FUSE_LSEEK, lseek, names::untouched, who::server, sizeof(fuse_lseek_out)},
     row{FUSE_COPY_FILE_RANGE, copy_file_range, names::untouched, who::caller,
-        sizeof(fuse_write_out)},
-    row{FUSE_SYNCFS, syncfs, names::followed},
+        sizeof(fuse_write_out), duration::long_maybe},
+    row{FUSE_SYNCFS, syncfs, names::followed, who::server, 0, duration::long_maybe},
 };
 
 const row* row_of(std::uint32_t opcode) noexcept {
@@ -184,6 +187,16 @@ std::size_t serve(session& where, std::span<const iovec> request,
     return serve_checked(where, scatter{request}, scatter{reply});
   } catch (...) {
     return 0; // no memory even to say so
+  }
+}
+
+bool may_take_long(std::span<const iovec> request) noexcept {
+  try {
+    const auto header = header_of(scatter{request});
+    const auto* const what = header ? row_of(header->opcode) : nullptr;
+    return what && what->lasts == duration::long_maybe;
+  } catch (...) {
+    return true; // no memory to look
   }
 }
 

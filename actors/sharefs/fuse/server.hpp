@@ -20,6 +20,10 @@ namespace troupe::fuse {
 [[nodiscard]] std::size_t serve(session& where, std::span<const iovec> request,
                                 std::span<const iovec> reply) noexcept;
 
+/// Whether the host's file system may need long for a request: it waits for a disk, moves much, or
+/// closes what may be the last of a large deleted file. A hint, by bytes that the guest may change.
+[[nodiscard]] bool may_take_long(std::span<const iovec> request) noexcept;
+
 /// Answers a request with `error` without looking further into it: one that broke its worker before.
 [[nodiscard]] std::size_t serve_error(std::span<const iovec> request, std::span<const iovec> reply,
                                       int error) noexcept;

@@ -5,8 +5,7 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
-#include <exception>
+#include <cerrno>
 #include <utility>
 
 namespace troupe::virtio {
@@ -15,6 +14,11 @@ namespace {
 constexpr std::size_t tag_length = 36;
 /// FORGET comes by the first queue, so that it overtakes; all else by the second.
 constexpr std::array<std::uint16_t, 2> sizes{fs_queue_size, fs_queue_size};
+
+/// Requests that one call of process() serves before the loop's other work has its turn.
+constexpr std::size_t requests_per_turn = 64;
+/// Bytes up to which moving them takes no longer than waking another thread.
+constexpr std::size_t quick_transfer = 64U << 10;
 
 /// Once per thread: a thread that kept its rights must not serve.
 const outcome<void>& this_thread_prepared() {
@@ -47,119 +51,79 @@ void fs_device::read_config(std::uint32_t offset, std::span<std::byte> into) con
 }
 
 outcome<void> fs_device::activate(activation with) {
-  threads_ = TRY(devices::blocking_worker::start("fs", options_.threads,
-                                                 std::size_t{options_.threads} * sizes.size()));
+  constexpr std::size_t all_requests = sizes.size() * fs_queue_size;
+  threads_ = TRY(devices::blocking_worker::start("fs", options_.threads, all_requests));
   with_ = std::move(with);
-  served_.assign(with_.queues.size(), {});
-  for (std::size_t index = 0; index < served_.size(); ++index)
-    served_[index].ring = with_.queues[index];
-  stopping_ = false;
   return {};
 }
 
 outcome<progress> fs_device::process(std::size_t index) {
-  const std::scoped_lock guard{queues_};
-  if (index < served_.size() && served_[index].ring)
-    TRY(start_pump(index));
-  return progress::idle;
-}
-
-/// Another thread for the queue, if there is one left. Hold queues_.
-outcome<void> fs_device::start_pump(std::size_t index) {
-  auto& served = served_[index];
-  if (stopping_ || served.pumps == options_.threads)
-    return {};
-  ++served.pumps;
-  auto submitted = threads_->submit([this, index] { pump(index); });
-  if (!submitted)
-    --served.pumps;
-  return submitted;
-}
-
-/// Takes the next request; false when this thread is not needed any more. While it serves the one it
-/// took, the next one gets another thread: by the kick that is asked for, or now if it is there.
-outcome<bool> fs_device::next(std::size_t index, chain& request) {
-  const std::scoped_lock guard{queues_};
-  auto& served = served_[index];
-  while (!stopping_) {
-    const auto popped = served.ring->pop(request);
-    if (!popped) {
-      --served.pumps;
-      return tl::unexpected(popped.error());
-    }
-    const bool more = served.ring->rearm();
-    if (*popped && more)
-      TRY(start_pump(index));
-    if (*popped)
-      return true;
-    if (!more)
-      break;
+  auto* const ring = index < with_.queues.size() ? with_.queues[index] : nullptr;
+  if (!ring)
+    return progress::idle;
+  if (options_.own_loop)
+    TRY(this_thread_prepared());
+  chain request;
+  for (std::size_t budget = requests_per_turn; budget > 0; --budget) {
+    if (!TRY(take(*ring, request)))
+      return progress::idle;
+    TRY(serves_here(request) ? serve(*ring, request) : hand_on(*ring, std::move(request)));
   }
-  --served.pumps;
-  return false;
+  return progress::more;
 }
 
-std::uint32_t fs_device::serve(const chain& request) {
-  counters_.chains.fetch_add(1, std::memory_order_relaxed);
+/// The next request; false when there is none and a kick will tell of the next.
+outcome<bool> fs_device::take(queue& from, chain& request) {
+  const std::scoped_lock guard{rings_};
+  for (;;) {
+    if (TRY(from.pop(request)))
+      return true;
+    if (!from.rearm())
+      return false;
+  }
+}
+
+bool fs_device::serves_here(const chain& request) const {
+  return options_.own_loop &&
+         request.readable_bytes + request.writable_bytes <= quick_transfer &&
+         !fuse::may_take_long(request.readable());
+}
+
+outcome<void> fs_device::hand_on(queue& to, chain request) {
+  return threads_->submit([this, &to, request = std::move(request)] {
+    auto served = this_thread_prepared();
+    if (served)
+      served = serve(to, request);
+    if (!served && with_.failed)
+      with_.failed(std::move(served).error());
+  });
+}
+
+outcome<void> fs_device::serve(queue& from, const chain& request) {
   const auto written =
       request.poisoned() ? fuse::serve_error(request.readable(), request.writable(), EIO)
                          : fuse::serve(*shares_, request.readable(), request.writable());
+  counters_.chains.fetch_add(1, std::memory_order_relaxed);
   counters_.bytes.fetch_add(request.readable_bytes + written, std::memory_order_relaxed);
-  return static_cast<std::uint32_t>(written);
-}
-
-/// A thread's work on one queue, until there is nothing to do.
-void fs_device::pump(std::size_t index) noexcept {
-  try {
-    if (const auto& prepared = this_thread_prepared(); !prepared)
-      return report(prepared.error());
-    chain request;
-    for (;;) {
-      const auto taken = next(index, request);
-      if (!taken)
-        return report(taken.error());
-      if (!*taken)
-        return;
-      const auto written = serve(request);
-      const std::scoped_lock guard{queues_};
-      if (auto done = served_[index].ring->put_used(request, written); !done)
-        return report(std::move(done).error());
-      served_[index].ring->notify();
-    }
-  } catch (const std::exception& thrown) {
-    report({errc::internal, fmt::format("fs queue {}: {}", index, thrown.what())});
-  }
-}
-
-void fs_device::report(failure why) noexcept {
-  counters_.errors.fetch_add(1, std::memory_order_relaxed);
-  if (with_.failed)
-    with_.failed(std::move(why));
+  const std::scoped_lock guard{rings_};
+  TRY(from.put_used(request, static_cast<std::uint32_t>(written)));
+  from.notify();
+  return {};
 }
 
 /// On return no thread of ours lives. A request in the host's file system is waited for.
-void fs_device::stop_threads() noexcept {
-  {
-    const std::scoped_lock guard{queues_};
-    stopping_ = true;
-  }
-  threads_.reset();
-}
+void fs_device::stop_threads() noexcept { threads_.reset(); }
 
 void fs_device::pause() noexcept { stop_threads(); }
 
 outcome<void> fs_device::resume(std::shared_ptr<const memory::guest_memory> memory) {
   auto with = std::move(with_);
   with.memory = std::move(memory);
-  TRY(activate(std::move(with)));
-  for (std::size_t index = 0; index < served_.size(); ++index)
-    TRY(process(index));
-  return {};
+  return activate(std::move(with));
 }
 
 void fs_device::reset() noexcept {
   stop_threads();
-  served_.clear();
   with_ = {};
 }
 

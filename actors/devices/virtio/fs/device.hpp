@@ -4,20 +4,21 @@
 #include "actors/devices/virtio/device.hpp"
 #include "actors/sharefs/fuse/session.hpp"
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <vector>
 
 namespace troupe::virtio {
 
 struct fs_options {
   /// What the guest mounts by (`mount -t virtiofs TAG`): 1 ... 36 bytes.
   std::string tag = "kataShared";
-  /// Requests served at once. While fewer are stuck in a slow fsync, the others go on.
+  /// Threads for what may take long (fsync, large transfers). While fewer are stuck, others go on.
   std::uint16_t threads = 2;
+  /// The loop serves this device and nothing else: it answers quick requests itself, which saves a
+  /// switch of threads for each. Otherwise it only hands requests on.
+  bool own_loop = false;
 };
 
 /// Threads of one device are bounded whatever the configuration says: each is a stack of the host's.
@@ -26,7 +27,7 @@ inline constexpr std::uint16_t fs_threads_max = 64;
 inline constexpr std::uint16_t fs_queue_size = 1024;
 
 /// virtio-fs (VIRTIO 1.2, 5.11) without DAX: a high-priority queue and one request queue, whose FUSE
-/// requests its own threads serve over a session. The session is the machine's: a new device put in
+/// requests are served over a session. The session is the machine's: a new device put in
 /// this one's place goes on with the same nodes and open files.
 class fs_device final : public device {
 public:
@@ -51,25 +52,16 @@ private:
   fs_device(std::shared_ptr<fuse::session> shares, fs_options options)
       : shares_(std::move(shares)), options_(std::move(options)) {}
 
-  /// A queue and the threads that are serving it.
-  struct served_queue {
-    queue* ring = nullptr;
-    std::uint16_t pumps = 0;
-  };
-
-  [[nodiscard]] outcome<void> start_pump(std::size_t index);
-  void pump(std::size_t index) noexcept;
-  [[nodiscard]] outcome<bool> next(std::size_t index, chain& request);
-  [[nodiscard]] std::uint32_t serve(const chain& request);
+  [[nodiscard]] outcome<bool> take(queue& from, chain& request);
+  [[nodiscard]] bool serves_here(const chain& request) const;
+  [[nodiscard]] outcome<void> hand_on(queue& to, chain request);
+  [[nodiscard]] outcome<void> serve(queue& from, const chain& request);
   void stop_threads() noexcept;
-  void report(failure why) noexcept;
 
   std::shared_ptr<fuse::session> shares_;
   fs_options options_;
   activation with_;
-  std::mutex queues_; // guards the queues and the two below
-  std::vector<served_queue> served_;
-  bool stopping_ = false;
+  std::mutex rings_; // one thread at a time on the queues: the loop pops, any thread completes
   std::unique_ptr<devices::blocking_worker> threads_;
 };
 
