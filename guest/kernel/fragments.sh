@@ -1,5 +1,7 @@
-# What build and check-fragments both need to know about outputs and fragments. Sourced by bash;
-# `here` is the folder guest/kernel.
+# shellcheck shell=bash
+# What build and check-fragments both need to know about outputs and fragments. They source it and
+# set `here` to the folder guest/kernel.
+: "${here:?}"
 
 fail() {
   echo "kernel: $*" >&2

@@ -253,7 +253,6 @@ static void check_sockets(void) {
       {AF_INET, SOCK_STREAM, 0, "socket inet"},
       {AF_INET6, SOCK_STREAM, 0, "socket inet6"},
       {AF_PACKET, SOCK_RAW, 0, "socket packet"},
-      {AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER, "socket netfilter"},
       {AF_VSOCK, SOCK_STREAM, 0, "socket vsock"},
   };
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; ++i)
