@@ -249,10 +249,8 @@ static void check_sockets(void) {
     int family, type, protocol;
     const char* name;
   } kinds[] = {
-      {AF_UNIX, SOCK_STREAM, 0, "socket unix"},
-      {AF_INET, SOCK_STREAM, 0, "socket inet"},
-      {AF_INET6, SOCK_STREAM, 0, "socket inet6"},
-      {AF_PACKET, SOCK_RAW, 0, "socket packet"},
+      {AF_UNIX, SOCK_STREAM, 0, "socket unix"},   {AF_INET, SOCK_STREAM, 0, "socket inet"},
+      {AF_INET6, SOCK_STREAM, 0, "socket inet6"}, {AF_PACKET, SOCK_RAW, 0, "socket packet"},
       {AF_VSOCK, SOCK_STREAM, 0, "socket vsock"},
   };
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; ++i)
