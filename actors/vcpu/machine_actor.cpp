@@ -34,6 +34,15 @@ struct launched {
   std::string why;
 };
 
+/// A file that the configuration names and that is not there is the configuration's fault; to a caller
+/// of Create, not_found would say that the task is unknown.
+outcome<void> check_plan(hypervisor::driver& driver, const hypervisor::machine_config& plan) {
+  auto checked = driver.prepare(plan);
+  if (!checked && checked.error().code == errc::not_found)
+    checked.error().code = errc::invalid_argument;
+  return checked;
+}
+
 /// Blocking: choose, check, journal, run.
 outcome<launched> launch_blocking(const machine_args& args, time_point deadline) {
   auto& pod = *args.pod;
@@ -47,7 +56,7 @@ outcome<launched> launch_blocking(const machine_args& args, time_point deadline)
   });
   if (!out.driver)
     return fail(errc::unimplemented, "hypervisor {}: not in this build", chosen.hypervisor);
-  TRY(out.driver->prepare(plan_machine(pod.values, chosen, pod.place)));
+  TRY(check_plan(*out.driver, plan_machine(pod.values, chosen, pod.place)));
   journal::process_effect process;
   process.token = pod.place.token;
   out.effect = TRY(pod.journal->record(process));

@@ -1,6 +1,7 @@
 #include "actors/container/prepare/prepare.hpp"
 
 #include "actors/container/oci/bundle.hpp"
+#include "actors/container/oci/parse.hpp"
 #include "actors/container/oci/to_guest.hpp"
 #include "actors/container/rootfs/rootfs.hpp"
 
@@ -63,7 +64,7 @@ outcome<std::shared_ptr<const grpc::ExecProcessRequest>> process(const exec_proc
   auto request = std::make_shared<grpc::ExecProcessRequest>();
   request->set_container_id(exec.key.container.str());
   request->set_exec_id(exec.key.exec.str());
-  *request->mutable_process() = TRY(oci::parse_process(exec.spec_json));
+  *request->mutable_process() = oci::to_guest(TRY(oci::parse_process(exec.spec_json)));
   request->mutable_process()->set_terminal(exec.io.terminal);
   return request;
 }
