@@ -12,13 +12,6 @@ namespace {
 using lifecycle::process_phase;
 using lifecycle::verdict;
 
-std::optional<failure> first_failure(const stdio::stdio_report& report) {
-  for (const auto* stream : {&report.out, &report.err})
-    if (stream->failed)
-      return stream->failed;
-  return std::nullopt;
-}
-
 struct container {
   container_actor::stateful_pointer<container_body> self;
   std::shared_ptr<const container_args> args;
@@ -235,15 +228,12 @@ void container::gone() const {
 outcome<process_entry> container::new_process(const process_key& key, stdio_paths io) const {
   const auto name = key.exec.empty() ? std::string{"init"} : "exec:" + key.exec.str();
   const process_ref place{args->supervisor.path() + "/" + name};
-  auto pump = TRY(stdio::stdio_pump::open(
-      args->pod->io, io, [place, key](const stdio::stdio_report& report) {
-        actors::tell(place, output_drained{key, first_failure(report)});
-      }));
+  auto pump = TRY(open_pump(*args->pod, place, key, io));
   return process_entry{
       place, std::make_shared<process_ledger>(process_ledger{
                  process_state{key, state().request().bundle, std::move(io), state().pid()},
                  {},
-                 std::make_shared<stdio::stdio_pump>(std::move(pump)),
+                 std::move(pump),
                  false})};
 }
 

@@ -16,6 +16,13 @@ using lifecycle::verdict;
 /// Pause before the agent is asked again for a process after the connection broke.
 constexpr milliseconds watch_again_after{200};
 
+std::optional<failure> first_failure(const stdio::stdio_report& report) {
+  for (const auto* stream : {&report.out, &report.err})
+    if (stream->failed)
+      return stream->failed;
+  return std::nullopt;
+}
+
 /// Everything a handler needs; copied into callbacks, which run as the actor's own messages.
 struct process {
   process_actor::stateful_pointer<process_body> self;
@@ -124,6 +131,12 @@ void process::start(const task_call<start_process>& call) const {
   self->state.starters.push_back(call.reply);
   if (*said == verdict::join)
     return;
+  if (auto& pump = args->ledger->pump; !pump) {
+    auto opened = open_pump(*args->pod, args->me, state().key(), state().io());
+    if (!opened)
+      return answer_starters(tl::unexpected(std::move(opened).error()));
+    pump = std::move(*opened);
+  }
   state().begin_start();
   drive_start(call.command.context);
 }
@@ -134,6 +147,8 @@ void process::drive_start(const request_context& context) const {
       .then([it = *this, context] { it.open_streams_of(context); },
             [it = *this](const failure& why) {
               it.state().start_failed();
+              if (const auto pump = std::exchange(it.args->ledger->pump, nullptr))
+                pump->close();
               it.answer_starters(tl::unexpected(why));
             });
 }
@@ -257,6 +272,16 @@ void process::remove(const task_call<delete_process>& call) const {
 }
 
 } // namespace
+
+outcome<std::shared_ptr<stdio::stdio_pump>>
+open_pump(const pod_context& pod, const process_ref& place, const process_key& key,
+          const stdio_paths& io) {
+  auto pump = TRY(
+      stdio::stdio_pump::open(pod.io, io, [place, key](const stdio::stdio_report& report) {
+        actors::tell(place, output_drained{key, first_failure(report)});
+      }));
+  return std::make_shared<stdio::stdio_pump>(std::move(pump));
+}
 
 process_actor::behavior_type run_process(process_actor::stateful_pointer<process_body> self,
                                          process_args given) {

@@ -12,12 +12,19 @@
 
 namespace troupe {
 
+/// Opens the streams of a process; their end comes to `place` as output_drained.
+/// invalid_argument names the stream.
+[[nodiscard]] outcome<std::shared_ptr<stdio::stdio_pump>>
+open_pump(const pod_context& pod, const process_ref& place, const process_key& key,
+          const stdio_paths& io);
+
 /// What outlives the actor of a process: its rules, its pump, what it was started with.
 struct process_ledger {
   process_state state;
   /// Only of an exec.
   std::shared_ptr<const grpc::ExecProcessRequest> exec;
-  /// Goes on copying while the actor is restarted.
+  /// Goes on copying while the actor is restarted. Absent after a start that failed: whoever reads
+  /// the other ends waits for them to be closed.
   std::shared_ptr<stdio::stdio_pump> pump;
   /// The agent answers for an exit as often as it is asked.
   bool keeps_exit = false;

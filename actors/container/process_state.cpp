@@ -45,10 +45,10 @@ bool process_state::take_finish() noexcept {
 outcome<void> process_state::resize(pty_size size) {
   if (!io_.terminal)
     return fail(errc::failed_precondition, "resize: {} has no terminal", key_.to_string());
-  if (size.columns == 0 || size.columns > max_pty_cells)
-    return fail(errc::invalid_argument, "width: {} is not 1 ... {}", size.columns, max_pty_cells);
-  if (size.rows == 0 || size.rows > max_pty_cells)
-    return fail(errc::invalid_argument, "height: {} is not 1 ... {}", size.rows, max_pty_cells);
+  if (size.columns > max_pty_cells)
+    return fail(errc::invalid_argument, "width: {} is over {}", size.columns, max_pty_cells);
+  if (size.rows > max_pty_cells)
+    return fail(errc::invalid_argument, "height: {} is over {}", size.rows, max_pty_cells);
   size_ = size;
   return {};
 }

@@ -56,7 +56,8 @@ public:
   /// `stopped` from then on. Order matters: output, then the record, then the event.
   [[nodiscard]] bool take_finish() noexcept;
 
-  /// Keeps a size for later. invalid_argument: not 1 ... max_pty_cells; failed_precondition: no terminal.
+  /// Keeps a size for later; 0 means "not known", as terminals without a window say.
+  /// invalid_argument: over max_pty_cells; failed_precondition: no terminal.
   [[nodiscard]] outcome<void> resize(pty_size size);
   [[nodiscard]] const std::optional<pty_size>& size() const noexcept { return size_; }
 
