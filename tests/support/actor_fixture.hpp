@@ -27,8 +27,9 @@ using namespace troupe::actors; // the fixture's users speak of actors only
 template <class T>
 using awaited = std::shared_ptr<std::optional<outcome<T>>>;
 
-/// A deterministic actor system for one test: nothing runs unless the test says so, time stands still
-/// unless the test moves it, and nothing is left when the test ends. Use with TEST_CASE_METHOD.
+/// A deterministic actor system for one test: nothing runs unless the test says so, time stands
+/// still unless the test moves it, and nothing is left when the test ends. Use with
+/// TEST_CASE_METHOD.
 class actor_fixture {
 public:
   actor_fixture() : actor_fixture(nullptr) {}
@@ -81,8 +82,7 @@ public:
         caf::typed_behavior<Sigs...> (*behave)(
             caf::stateful_actor<State, caf::typed_event_based_actor<Sigs...>>*, Params...),
         Args... args) {
-    const auto actor =
-        spawn(system(), actor_identity{path, 1}, behave, std::move(args)...);
+    const auto actor = spawn(system(), actor_identity{path, 1}, behave, std::move(args)...);
     spawned_.push_back(caf::actor_cast<caf::strong_actor_ptr>(actor));
     return {std::move(path), actor};
   }
@@ -101,7 +101,8 @@ public:
     }
   }
 
-  /// Handles all messages in an order that `dice` chooses: any two orders CAF may produce can come up.
+  /// Handles all messages in an order that `dice` chooses: any two orders CAF may produce can come
+  /// up.
   template <class Dice>
   void run_shuffled(Dice& dice) {
     auto& jobs = scheduler().jobs;
@@ -131,7 +132,8 @@ public:
     return got;
   }
 
-  /// Asks, runs until all is quiet and gives the answer; a failure when there was none without time.
+  /// Asks, runs until all is quiet and gives the answer; a failure when there was none without
+  /// time.
   template <class Handle, class Message>
   auto call(const ref<Handle>& to, Message message) {
     auto got = ask(to, std::move(message));
