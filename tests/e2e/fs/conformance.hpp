@@ -28,7 +28,7 @@ public:
   conformance& operator=(const conformance&) = delete;
 
   [[nodiscard]] const std::shared_ptr<fuse::session>& shares() const { return shares_; }
-  [[nodiscard]] static std::string command_line() { return "fs_suite=posix,tree,find,stale"; }
+  [[nodiscard]] static std::string command_line() { return "fs_suite=posix,tree,stale,find"; }
   [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
 
   /// One line of the guest's console.

@@ -43,6 +43,7 @@ int main() {
     std::printf("skipped: needs root and a guest kernel, %s\n", kernel.c_str());
     return skipped;
   }
+  std::setvbuf(stdout, nullptr, _IOLBF, 0); // what was said before a hang is seen
   log::set_sink([](const log::record& what) {
     std::printf("log: %.*s: %.*s\n", static_cast<int>(what.who.size()), what.who.data(),
                 static_cast<int>(what.text.size()), what.text.data());
