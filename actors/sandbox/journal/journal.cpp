@@ -2,6 +2,7 @@
 
 #include "actors/sandbox/journal/process_info.hpp"
 #include "actors/sandbox/journal/record.hpp"
+#include "messages/vocabulary/log.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -152,7 +153,7 @@ outcome<effect_id> file::record(const effect& what) {
   if (live_.size() >= max_live_effects)
     return fail(errc::resource_exhausted, "journal: {} live effects", max_live_effects);
   if (size_ > compaction_threshold && size_ > 4 * last_compact_size_)
-    TRY(compact());
+    compact();
   const effect_id id{last_id_ + 1};
   TRY(append(encode(effect_record{id, what})));
   ++last_id_;
@@ -181,7 +182,13 @@ outcome<void> file::settle(effect_id id) {
   return {};
 }
 
-outcome<void> file::compact() {
+void file::compact() {
+  if (auto rewritten = rewrite(); !rewritten)
+    log::warn("journal", "{}: not compacted: {}", path_, rewritten.error().to_string());
+  last_compact_size_ = size_; // also after a failure: the next try waits as long
+}
+
+outcome<void> file::rewrite() {
   const auto next_path = path_ + std::string{next_suffix};
   auto next = TRY(open_file(next_path, O_RDWR | O_CREAT | O_TRUNC | O_APPEND));
   TRY(lock(next.get(), next_path));
@@ -193,7 +200,6 @@ outcome<void> file::compact() {
     return fail_errno("journal: rename " + next_path, errno);
   fd_ = std::move(next);
   size_ = bytes.size();
-  last_compact_size_ = size_;
   return {};
 }
 

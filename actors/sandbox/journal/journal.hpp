@@ -11,7 +11,7 @@
 
 namespace troupe::journal {
 
-/// Names an effect within one journal. Never reused; 0 is none.
+/// Names an effect within one journal; no two live effects share one. 0 is none.
 enum class effect_id : std::uint32_t {};
 
 /// A journal in the making has this behind its name.
@@ -82,7 +82,9 @@ private:
   file() = default;
   [[nodiscard]] outcome<void> load();
   [[nodiscard]] outcome<void> append(const std::string& payload);
-  [[nodiscard]] outcome<void> compact();
+  /// Rewrites the file when that helps; a failure is logged and costs only space.
+  void compact();
+  [[nodiscard]] outcome<void> rewrite();
 
   mutable std::mutex mutex_;
   std::string path_;

@@ -181,7 +181,10 @@ TEST_CASE_METHOD(machine_fixture, "qemu: control bytes of the guest do not reach
 TEST_CASE_METHOD(machine_fixture, "qemu: dropping a running machine leaves no process") {
   boot();
   const auto pid = machine->process()->pid;
-  machine.reset();
+  machine.reset(); // the io thread may hold the last reference for a moment
+  const auto end = in(5s);
+  while (journal::inspect(pid) && monotonic_clock::now() < end)
+    std::this_thread::sleep_for(1ms);
   CHECK_FALSE(journal::inspect(pid));
 }
 

@@ -134,8 +134,7 @@ TEST_CASE_METHOD(qmp_fixture, "qmp: a refusal carries QEMU's words") {
   CHECK(value.error().text == "qemu: DeviceNotFound: no disk0");
 }
 
-TEST_CASE_METHOD(qmp_fixture,
-                 "qmp: no answer in time names the command; its late answer is ignored") {
+TEST_CASE_METHOD(qmp_fixture, "qmp: no answer in time names the command; a late one is ignored") {
   const auto value = client->execute("query-status", nullptr, in(10ms));
   CHECK(value.error().code == errc::deadline_exceeded);
   CHECK(value.error().text == "qemu: wait for the answer to query-status");
@@ -187,10 +186,10 @@ TEST_CASE_METHOD(qmp_fixture, "qmp: a peer that floods one line is dropped") {
 TEST_CASE("hotplug: processor slots are read in their order, other shapes are the peer's fault") {
   const auto slots = cpu_slots(json::parse(R"([
     {"type":"max-x86_64-cpu","props":{"socket-id":1},"vcpus-count":1},
-    {"type":"max-x86_64-cpu","props":{"socket-id":0},"qom-path":"/machine/unattached/device[0]"}])"));
+    {"type":"max-x86_64-cpu","props":{"socket-id":0},"qom-path":"/machine/device[0]"}])"));
   REQUIRE(slots);
   REQUIRE(slots->size() == 2);
-  CHECK((*slots)[0].path == "/machine/unattached/device[0]");
+  CHECK((*slots)[0].path == "/machine/device[0]");
   CHECK((*slots)[1].path.empty());
   CHECK((*slots)[1].properties["socket-id"] == 1);
   for (const char* bad : {"{}", "[1]", R"([{"type":1,"props":{}}])", R"([{"type":"x"}])"})

@@ -72,6 +72,7 @@ private:
   void tell(const machine_event& what) const;
 
   // machine_size.cpp
+  [[nodiscard]] machine_size size() const;
   [[nodiscard]] outcome<void> grow_processors(qmp_client& qmp, std::uint32_t wanted,
                                               time_point deadline);
   [[nodiscard]] outcome<void> shrink_processors(qmp_client& qmp, std::uint32_t wanted,

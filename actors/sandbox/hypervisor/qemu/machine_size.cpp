@@ -26,10 +26,16 @@ outcome<std::vector<cpu_slot>> query_slots(qmp_client& qmp, time_point deadline)
 // -- size
 // ------------------------------------------------------------------------------------------
 
+machine_size machine::size() const {
+  const lock held{mutex_};
+  return {vcpus_, memory_};
+}
+
 outcome<machine_size> machine::resize(const machine_size& wanted, time_point deadline) {
   const auto qmp = TRY(running("resize"));
   const auto can = capabilities();
-  if (wanted.vcpus != 0 && wanted.vcpus != vcpus_) {
+  const auto now = size();
+  if (wanted.vcpus != 0 && wanted.vcpus != now.vcpus) {
     if (!can.vcpu_hotplug)
       return fail(errc::unimplemented,
                   "resize: this machine has a fixed number of processors (machine_type {}, "
@@ -38,13 +44,12 @@ outcome<machine_size> machine::resize(const machine_size& wanted, time_point dea
     TRY(grow_processors(*qmp, wanted.vcpus, deadline));
     TRY(shrink_processors(*qmp, wanted.vcpus, deadline));
   }
-  if (wanted.memory != 0 && wanted.memory != memory_) {
+  if (wanted.memory != 0 && wanted.memory != now.memory) {
     if (!can.memory_resize)
       return fail(errc::unimplemented, "resize: this machine has no balloon");
     TRY(set_memory(*qmp, wanted.memory, deadline));
   }
-  const lock held{mutex_};
-  return machine_size{vcpus_, memory_};
+  return size();
 }
 
 outcome<void> machine::grow_processors(qmp_client& qmp, std::uint32_t wanted, time_point deadline) {
