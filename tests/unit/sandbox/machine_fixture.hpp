@@ -112,9 +112,13 @@ inline void need_machines() {
   }
 }
 
+/// First member of the fixture: a skip must not leave a scratch folder behind.
+struct machines_or_skip {
+  machines_or_skip() { need_machines(); }
+};
+
 struct machine_fixture {
   machine_fixture() {
-    need_machines();
     config.id = "test-machine";
     config.token = fmt::format("troupe-test-{:016x}", static_cast<unsigned long>(::getpid()));
     config.run_directory = folder.path();
@@ -154,6 +158,7 @@ struct machine_fixture {
     }
   }
 
+  machines_or_skip needed;
   scratch_folder folder;
   event_log events;
   hypervisor::machine_config config;
