@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <memory>
 
@@ -53,6 +54,21 @@ void raise_descriptor_limit() {
     log::debug(who, "RLIMIT_NOFILE: errno {}", errno);
 }
 
+/// Runs callbacks. What one of them throws (no memory for a message) concerns its caller, who will
+/// see a deadline pass; the pod goes on.
+void run_guarded(asio::io_context& io) noexcept {
+  try {
+    io.run();
+  } catch (const std::exception& error) {
+    log::error(who, "a callback failed: {}", error.what());
+  }
+}
+
+[[noreturn]] void fall(const char* last_words) {
+  (void)!::write(STDERR_FILENO, last_words, std::strlen(last_words));
+  power_off();
+}
+
 /// Serves until DestroySandbox.
 outcome<void> serve(asio::io_context& io, const agent_options& options) {
   const auto address = TRY(parse_server_address(options.server_address));
@@ -64,15 +80,13 @@ outcome<void> serve(asio::io_context& io, const agent_options& options) {
   add_services(server, pod);
   TRY(server.listen(TRY(listen_on(address, SOMAXCONN))));
   log::info(who, "listening on {}", describe(address));
-  io.run();
+  while (!io.stopped())
+    run_guarded(io);
   return {};
 }
 
-outcome<void> run(bool init, std::span<char* const> arguments) {
-  asio::io_context io{1};
-  unique_fd console{::open("/dev/console", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)};
-  const auto output = std::make_shared<log_output>(io, init && console ? console.get() : STDERR_FILENO);
-  output->install();
+outcome<void> run(asio::io_context& io, log_output& output, bool init,
+                  std::span<char* const> arguments) {
   if (init)
     TRY(mount_system());
   const auto options = TRY(read_options(init, arguments));
@@ -82,24 +96,29 @@ outcome<void> run(bool init, std::span<char* const> arguments) {
   if (init)
     settle_system();
   shield_from_oom();
-  TRY(serve_log(*output, options));
+  TRY(serve_log(output, options));
   return serve(io, options);
 }
 
-/// Nothing may leave this function as process 1, a thrown bad_alloc neither.
-int guarded(bool init, std::span<char* const> arguments) noexcept {
-  try {
-    const auto done = run(init, arguments);
-    if (done)
-      return 0;
+/// Everything between the first line of the log and the last.
+int logged_run(bool init, std::span<char* const> arguments) {
+  asio::io_context io{1};
+  const unique_fd console{::open("/dev/console", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)};
+  const auto output =
+      std::make_shared<log_output>(io, init && console ? console.get() : STDERR_FILENO);
+  output->install();
+  const auto done = run(io, *output, init, arguments);
+  if (!done)
     log::error(who, "{}", done.error().to_string());
-  } catch (const std::exception& error) {
-    log::error(who, "fatal: {}", error.what());
-  } catch (...) {
-    log::error(who, "fatal: an unknown exception");
-  }
   log::set_sink({});
-  return 1;
+  return done ? 0 : 1;
+}
+
+/// Process 1 must not exit, whatever happens to it: the kernel would panic, with nobody to say why.
+void die_by_power_off() {
+  std::set_terminate([] { fall("troupe-agent: terminated\n"); });
+  for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT})
+    ::signal(signal, [](int) { fall("troupe-agent: crashed\n"); });
 }
 
 } // namespace
@@ -108,10 +127,12 @@ int guarded(bool init, std::span<char* const> arguments) noexcept {
 int main(int argc, char** argv) {
   using namespace troupe::guest;
   const bool init = ::getpid() == 1;
-  if (init)
+  if (init) {
+    die_by_power_off();
     if (const auto own = enter_own_root(); !own)
       std::fprintf(stderr, "troupe-agent: %s\n", own.error().text.c_str());
-  const int status = guarded(init, {argv + 1, static_cast<std::size_t>(argc - 1)});
+  }
+  const int status = logged_run(init, {argv + 1, static_cast<std::size_t>(argc - 1)});
   if (init)
     power_off();
   return status;

@@ -70,10 +70,10 @@ void raise_loopback() {
 
 outcome<void> enter_own_root() {
   constexpr const char* step = "/run"; // any directory that is there
+  if (::mount(nullptr, "/", nullptr, MS_REMOUNT | MS_RDONLY, nullptr) != 0)
+    return fail_errno("own root: read-only", errno);
   if (::mount("/", step, nullptr, MS_BIND, nullptr) != 0)
     return fail_errno("own root: bind", errno);
-  if (::mount(nullptr, step, nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID, nullptr) != 0)
-    return fail_errno("own root: read-only", errno);
   if (::chdir(step) != 0 || ::mount(".", "/", nullptr, MS_MOVE, nullptr) != 0 ||
       ::chroot(".") != 0 || ::chdir("/") != 0)
     return fail_errno("own root: move", errno);

@@ -11,7 +11,7 @@ namespace troupe::guest {
 /// Leaves the initramfs as root: containers need pivot_root, which refuses a root that is the first
 /// mount of the namespace. A copy of the agent in a tmpfs and a second exec would do, for 3 MB and
 /// its page faults; here the initramfs is mounted over itself, read-only, which costs four system
-/// calls and keeps nobody in. See docs/decisions/0005-guest-root.md.
+/// calls and keeps nobody in. See docs/decisions/0006-the-guests-root.md.
 [[nodiscard]] outcome<void> enter_own_root();
 
 /// proc, sysfs, devtmpfs, shm, devpts, run, tmp and cgroup v2. A file system the kernel lacks is

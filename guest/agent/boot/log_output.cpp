@@ -33,8 +33,9 @@ void log_output::queue(const std::string& line) {
     return;
   }
   if (const auto lost = std::exchange(dropped_, 0); lost > 0)
-    backlog_ += format_log_line({log::level::warn, "log", fmt::format("{} lines were dropped", lost)},
-                                std::chrono::system_clock::now(), ::getpid());
+    backlog_ +=
+        format_log_line({log::level::warn, "log", fmt::format("{} lines were dropped", lost)},
+                        std::chrono::system_clock::now(), ::getpid());
   backlog_ += line;
   if (!std::exchange(scheduled_, true))
     schedule();

@@ -16,9 +16,10 @@ namespace troupe::guest {
 /// Log lines that wait for a reader. A host that never reads must not fill the guest.
 inline constexpr std::size_t max_log_backlog = 64u * 1024;
 
-/// Where log lines go: the console, and one connection to the log port. Lines are JSON (log_line.hpp).
-/// Nothing here ever waits: what does not fit is dropped, counted, and told as soon as lines fit again.
-/// With a port, the console gets warnings and errors only: a serial line costs an exit a byte.
+/// Where log lines go: the console, and one connection to the log port. Lines are JSON
+/// (log_line.hpp). Nothing here ever waits: what does not fit is dropped, counted, and told as soon
+/// as lines fit again. With a port, the console gets warnings and errors only: a serial line costs
+/// an exit a byte.
 class log_output : public std::enable_shared_from_this<log_output> {
 public:
   /// `console` is non-blocking and stays the caller's.

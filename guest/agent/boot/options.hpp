@@ -52,8 +52,8 @@ struct agent_options {
 /// Reads KATA_AGENT_SERVER_ADDR and KATA_AGENT_LOG_LEVEL.
 [[nodiscard]] outcome<void> apply_environment(agent_options& options);
 
-/// A level by the names kata-agent takes: fatal, panic, critical, error, warn, warning, info, debug,
-/// trace.
+/// A level by the names kata-agent takes: fatal, panic, critical, error, warn, warning, info,
+/// debug, trace.
 [[nodiscard]] outcome<log::level> parse_agent_level(std::string_view key, std::string_view text);
 
 } // namespace troupe::guest

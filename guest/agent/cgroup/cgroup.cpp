@@ -15,6 +15,8 @@ namespace {
 
 /// Deepest nesting of cgroups that removal follows: a container may nest its own.
 constexpr int max_depth = 32;
+/// A parent may vanish under a create, with the last other container of the pod; not for ever.
+constexpr int max_retries = 3;
 constexpr std::size_t max_file = 65536;
 
 constexpr std::array<std::string_view, 6> controllers{"cpuset", "cpu",  "io",
@@ -39,6 +41,21 @@ outcome<unique_fd> open_dir(int at, const std::string& path) {
   if (!fd)
     return fail_errno("cgroup: open " + path, errno);
   return fd;
+}
+
+/// Makes every directory on the way and hands the controllers down.
+outcome<unique_fd> make_path(const cgroup_settings& settings, std::string_view path) {
+  auto dir = TRY(open_dir(AT_FDCWD, settings.root));
+  for (std::size_t start = 0; start < path.size();) {
+    const auto end = std::min(path.find('/', start), path.size());
+    const std::string part{path.substr(start, end - start)};
+    delegate_controllers(dir.get());
+    if (::mkdirat(dir.get(), part.c_str(), 0755) != 0 && errno != EEXIST)
+      return fail_errno("cgroup: mkdir " + part, errno);
+    dir = TRY(open_dir(dir.get(), part));
+    start = end + 1;
+  }
+  return dir;
 }
 
 struct close_dir {
@@ -80,17 +97,10 @@ outcome<cgroup> cgroup::create(const cgroup_settings& settings, std::string_view
   cgroup made;
   made.settings_ = settings;
   made.path_ = path;
-  auto dir = TRY(open_dir(AT_FDCWD, settings.root));
-  for (std::size_t start = 0; start < path.size();) {
-    const auto end = std::min(path.find('/', start), path.size());
-    const std::string part{path.substr(start, end - start)};
-    delegate_controllers(dir.get());
-    if (::mkdirat(dir.get(), part.c_str(), 0755) != 0 && errno != EEXIST)
-      return fail_errno("cgroup: mkdir " + part, errno);
-    dir = TRY(open_dir(dir.get(), part));
-    start = end + 1;
-  }
-  made.dir_ = std::move(dir);
+  auto dir = make_path(settings, path);
+  for (int again = 0; !dir && dir.error().os_error == ENOENT && again < max_retries; ++again)
+    dir = make_path(settings, path);
+  made.dir_ = TRY(std::move(dir));
   return made;
 }
 
@@ -122,7 +132,9 @@ outcome<unique_fd> cgroup::open_procs(bool nested) const {
   return fd;
 }
 
-outcome<void> cgroup::kill() const { return write("cgroup.kill", "1"); }
+outcome<void> cgroup::kill() const {
+  return write("cgroup.kill", "1");
+}
 
 std::string cgroup::read(const char* file) const {
   const unique_fd fd{::openat(dir_.get(), file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)};
@@ -177,8 +189,9 @@ outcome<void> cgroup::remove(milliseconds deadline) {
   remove_tree(root.get(), path_.c_str(), max_depth);
   if (::faccessat(root.get(), path_.c_str(), F_OK, 0) == 0)
     return fail(errc::host_io, "cgroup: {} is empty and cannot be removed", path_);
-  for (auto at = path_.rfind('/'); at != std::string::npos; at = path_.rfind('/', at - 1)) {
-    if (::unlinkat(root.get(), path_.substr(0, at).c_str(), AT_REMOVEDIR) != 0 || at == 0)
+  for (auto parent = path_; parent.find('/') != std::string::npos;) {
+    parent.resize(parent.rfind('/'));
+    if (::unlinkat(root.get(), parent.c_str(), AT_REMOVEDIR) != 0)
       break; // another container of the pod still uses it
   }
   return {};

@@ -11,12 +11,18 @@
 namespace troupe::guest {
 namespace {
 
-constexpr std::uint32_t any_access =
-    BPF_DEVCG_ACC_READ | BPF_DEVCG_ACC_WRITE | BPF_DEVCG_ACC_MKNOD;
+constexpr std::uint32_t any_access = BPF_DEVCG_ACC_READ | BPF_DEVCG_ACC_WRITE | BPF_DEVCG_ACC_MKNOD;
 
 /// Registers of the program: r2 device kind, r3 access, r4 major, r5 minor, r1 the context at first
 /// and scratch afterwards.
-enum reg : std::uint8_t { answer = 0, scratch = 1, kind = 2, access = 3, major_no = 4, minor_no = 5 };
+enum reg : std::uint8_t {
+  answer = 0,
+  scratch = 1,
+  kind = 2,
+  access = 3,
+  major_no = 4,
+  minor_no = 5
+};
 
 bpf_insn instruction(int code, reg to, reg from, int offset, std::int64_t value) {
   bpf_insn out{};
@@ -66,7 +72,9 @@ void append_access_test(std::vector<bpf_insn>& out, const device_rule& rule) {
   }
 }
 
-bool is_branch(const bpf_insn& insn) noexcept { return (insn.code & 0x07) == BPF_JMP32; }
+bool is_branch(const bpf_insn& insn) noexcept {
+  return (insn.code & 0x07) == BPF_JMP32;
+}
 
 void append_rule(std::vector<bpf_insn>& out, const device_rule& rule) {
   const auto first = out.size();
@@ -82,6 +90,10 @@ void append_rule(std::vector<bpf_insn>& out, const device_rule& rule) {
   for (auto at = first; at < out.size(); ++at)
     if (is_branch(out[at]))
       out[at].off = static_cast<std::int16_t>(out.size() - at - 1);
+}
+
+bool matches_everything(const device_rule& rule) noexcept {
+  return rule.kind == device_kind::all && rule.access == any_access && !rule.major && !rule.minor;
 }
 
 constexpr device_rule character(std::uint32_t major, std::optional<std::uint32_t> minor) {
@@ -107,13 +119,18 @@ int bpf(int command, bpf_attr& attributes) noexcept {
 
 } // namespace
 
-std::span<const device_rule> common_device_rules() noexcept { return common_rules; }
+std::span<const device_rule> common_device_rules() noexcept {
+  return common_rules;
+}
 
 std::vector<bpf_insn> assemble_device_filter(std::span<const device_rule> rules) {
   std::vector<bpf_insn> out;
   append_prologue(out);
-  for (auto rule = rules.rbegin(); rule != rules.rend(); ++rule)
+  for (auto rule = rules.rbegin(); rule != rules.rend(); ++rule) {
     append_rule(out, *rule);
+    if (matches_everything(*rule))
+      return out; // the kernel refuses programs with code that cannot be reached
+  }
   append_verdict(out, false);
   return out;
 }

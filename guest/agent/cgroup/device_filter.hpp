@@ -14,13 +14,13 @@ namespace troupe::guest {
 /// guest's own disk cannot open it.
 [[nodiscard]] std::span<const device_rule> common_device_rules() noexcept;
 
-/// A BPF_PROG_TYPE_CGROUP_DEVICE program that answers 1 (allow) or 0. The last rule that matches the
-/// device and covers the whole access decides; without one the answer is 0. A rule that covers only a part of
-/// the access denies what it covers and decides nothing when it allows.
+/// A BPF_PROG_TYPE_CGROUP_DEVICE program that answers 1 (allow) or 0. The last rule that matches
+/// the device and covers the whole access decides; without one the answer is 0. A rule that covers
+/// only a part of the access denies what it covers and decides nothing when it allows.
 [[nodiscard]] std::vector<bpf_insn> assemble_device_filter(std::span<const device_rule> rules);
 
-/// Loads the program and attaches it to the cgroup behind the directory descriptor. It lives as long as the
-/// cgroup. host_io when the kernel refuses.
+/// Loads the program and attaches it to the cgroup behind the directory descriptor. It lives as
+/// long as the cgroup. host_io when the kernel refuses.
 [[nodiscard]] outcome<void> attach_device_filter(int cgroup_dir,
                                                  std::span<const device_rule> rules);
 

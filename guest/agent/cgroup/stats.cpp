@@ -89,10 +89,16 @@ void parse_io_stat(string_view text, grpc::BlkioStats& out) {
       const auto key = cut(value, '=');
       if (key == "rbytes" || key == "wbytes" || key == "dbytes")
         add_io(out.add_io_service_bytes_recursive(), device,
-               key == "rbytes" ? "read" : key == "wbytes" ? "write" : "discard", value);
+               key == "rbytes"   ? "read"
+               : key == "wbytes" ? "write"
+                                 : "discard",
+               value);
       else if (key == "rios" || key == "wios" || key == "dios")
         add_io(out.add_io_serviced_recursive(), device,
-               key == "rios" ? "read" : key == "wios" ? "write" : "discard", value);
+               key == "rios"   ? "read"
+               : key == "wios" ? "write"
+                               : "discard",
+               value);
     }
   }
 }

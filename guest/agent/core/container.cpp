@@ -29,7 +29,8 @@ outcome<void> container::can_add(std::string_view exec) const {
   if (processes_.contains(key(exec)))
     return fail(errc::already_exists, "exec_id: container {} has a process '{}'", id_, exec);
   if (processes_.size() - kept_.size() > max_execs)
-    return fail(errc::resource_exhausted, "container {}: runs {} processes already", id_, max_execs);
+    return fail(errc::resource_exhausted, "container {}: runs {} processes already", id_,
+                max_execs);
   return {};
 }
 
@@ -47,8 +48,8 @@ void container::forget(std::string_view exec) {
 }
 
 void container::keep_exit(std::string_view exec) {
-  if (key(exec).empty() || std::find(kept_.begin(), kept_.end(), exec) != kept_.end())
-    return;
+  if (key(exec).empty() || !processes_.contains(exec))
+    return; // the init stays anyway, and a failed start was forgotten before its exit came
   kept_.emplace_back(exec);
   if (kept_.size() > max_kept_exits)
     forget(std::string{kept_.front()});

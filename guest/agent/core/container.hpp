@@ -18,7 +18,8 @@
 namespace troupe::guest {
 
 /// Exited processes that are kept for a second question, per container. A probe that runs every few
-/// seconds for months, and a host that never lets go, would fill the guest; the oldest is forgotten.
+/// seconds for months, and a host that never lets go, would fill the guest; the oldest is
+/// forgotten.
 inline constexpr std::size_t max_kept_exits = 1024;
 /// Processes added to one container and not yet exited.
 inline constexpr std::size_t max_execs = 1024;
@@ -27,8 +28,9 @@ enum class container_phase : std::uint8_t { creating, created, running, removing
 
 [[nodiscard]] std::string_view name(container_phase phase) noexcept;
 
-/// One container: what it is made of and its processes. Its phase says what may be asked; whether it
-/// still runs is its init's business. One thread: the loop's; workers are given what they need of it.
+/// One container: what it is made of and its processes. Its phase says what may be asked; whether
+/// it still runs is its init's business. One thread: the loop's; workers are given what they need
+/// of it.
 class container {
 public:
   explicit container(std::string id) : id_(std::move(id)) {}

@@ -72,8 +72,7 @@ struct sandbox::creation {
   launched child;
 };
 
-outcome<std::shared_ptr<container>>
-sandbox::admit(const grpc::CreateContainerRequest& request) {
+outcome<std::shared_ptr<container>> sandbox::admit(const grpc::CreateContainerRequest& request) {
   TRY(check_id("container_id", request.container_id()));
   TRY(refuse_unserved(request));
   if (ending_)
@@ -85,8 +84,7 @@ sandbox::admit(const grpc::CreateContainerRequest& request) {
   return std::make_shared<container>(request.container_id());
 }
 
-void sandbox::create_container(const grpc::CreateContainerRequest& request,
-                               answer<nothing> done) {
+void sandbox::create_container(const grpc::CreateContainerRequest& request, answer<nothing> done) {
   auto plan = to_container_plan(request.oci(), request.container_id());
   auto admitted = admit(request);
   if (!admitted || !plan)
@@ -185,15 +183,14 @@ void sandbox::start_container(const grpc::StartContainerRequest& request, answer
   });
 }
 
-void sandbox::remove_container(const grpc::RemoveContainerRequest& request,
-                               answer<nothing> done) {
+void sandbox::remove_container(const grpc::RemoveContainerRequest& request, answer<nothing> done) {
   const auto found = find(request.container_id());
   if (!found)
     return done(tl::unexpected(found.error()));
   if (auto legal = (*found)->require({container_phase::created, container_phase::running}); !legal)
     return done(tl::unexpected(std::move(legal).error()));
-  const auto deadline = request.timeout() == 0 ? default_remove_deadline
-                                               : milliseconds{seconds{request.timeout()}};
+  const auto deadline =
+      request.timeout() == 0 ? default_remove_deadline : milliseconds{seconds{request.timeout()}};
   take_down(*found, std::min(deadline, default_remove_deadline), std::move(done));
 }
 
@@ -234,8 +231,8 @@ void sandbox::exec_process(const grpc::ExecProcessRequest& request, answer<nothi
     return done(tl::unexpected(std::move(admitted).error()));
   const auto in = admitted->in;
   const auto plan = std::make_shared<process_plan>(std::move(admitted->plan));
-  const auto one = std::make_shared<process>(
-      io_, fmt::format("{}/{}", in->id(), request.exec_id()), plan->terminal);
+  const auto one = std::make_shared<process>(io_, fmt::format("{}/{}", in->id(), request.exec_id()),
+                                             plan->terminal);
   const auto init = admitted->init;
   in->add(request.exec_id(), one);
   reaper_.launch_begins();

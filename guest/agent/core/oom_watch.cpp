@@ -45,8 +45,7 @@ void oom_watch::listen() {
                        if (error)
                          return;
                        alignas(inotify_event) std::array<char, 4096> bytes{};
-                       const auto got =
-                           ::read(events_.native_handle(), bytes.data(), bytes.size());
+                       const auto got = ::read(events_.native_handle(), bytes.data(), bytes.size());
                        for (std::size_t at = 0; got > 0 && at < static_cast<std::size_t>(got);) {
                          inotify_event event{};
                          std::memcpy(&event, bytes.data() + at, sizeof event);

@@ -66,7 +66,8 @@ void process::on_message(sync_message message) {
 
 void process::go(milliseconds deadline, done answer) {
   if (phase_ != process_phase::parked)
-    return answer(fail(errc::failed_precondition, "process {}: is not waiting to be started", name_));
+    return answer(
+        fail(errc::failed_precondition, "process {}: is not waiting to be started", name_));
   if (auto sent = send_go(sync_.native_handle()); !sent)
     return answer(std::move(sent));
   phase_ = process_phase::starting;
@@ -92,10 +93,9 @@ void process::arm(milliseconds deadline, std::string_view stage) {
   deadline_.async_wait([self = shared_from_this(), deadline,
                         stage = std::string{stage}](const asio::error_code& error) {
     if (!error && self->pending_)
-      self->give_up({errc::deadline_exceeded,
-                     fmt::format("start process: {}: not done within {} ms", stage,
-                                 deadline.count()),
-                     0});
+      self->give_up(
+          {errc::deadline_exceeded,
+           fmt::format("start process: {}: not done within {} ms", stage, deadline.count()), 0});
   });
 }
 

@@ -24,7 +24,7 @@ std::string read_status(pid_t pid) {
 /// would then never work.
 int effective_signal(const process& one, bool init, int number) {
   return init && number == SIGTERM && !takes_signal(read_status(one.pid()), SIGTERM) ? SIGKILL
-                                                                                    : number;
+                                                                                     : number;
 }
 
 outcome<std::shared_ptr<output_stream>> stream_of(const std::shared_ptr<output_stream>& stream,

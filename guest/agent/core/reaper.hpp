@@ -33,7 +33,8 @@ public:
 
   explicit reaper(asio::io_context& io);
 
-  /// Blocks SIGCHLD and starts. Before any other thread exists, so that all of them inherit the mask.
+  /// Blocks SIGCHLD and starts. Before any other thread exists, so that all of them inherit the
+  /// mask.
   [[nodiscard]] outcome<void> start();
 
   /// Calls `tell` once, when `pid` has exited; at once if it exited during the launch that made it.

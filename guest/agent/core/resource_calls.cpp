@@ -11,8 +11,7 @@ constexpr milliseconds freeze_deadline{10000};
 
 } // namespace
 
-void sandbox::update_container(const grpc::UpdateContainerRequest& request,
-                               answer<nothing> done) {
+void sandbox::update_container(const grpc::UpdateContainerRequest& request, answer<nothing> done) {
   const auto target = find(request.container_id());
   auto legal = target ? (*target)->require({container_phase::created, container_phase::running})
                       : tl::unexpected(target.error());
@@ -61,8 +60,7 @@ void sandbox::pause_container(const grpc::PauseContainerRequest& request, answer
   freeze(request.container_id(), true, std::move(done));
 }
 
-void sandbox::resume_container(const grpc::ResumeContainerRequest& request,
-                               answer<nothing> done) {
+void sandbox::resume_container(const grpc::ResumeContainerRequest& request, answer<nothing> done) {
   freeze(request.container_id(), false, std::move(done));
 }
 

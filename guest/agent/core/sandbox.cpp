@@ -164,6 +164,9 @@ void sandbox::destroy_sandbox(const grpc::DestroySandboxRequest&, answer<nothing
         return nothing{};
       },
       [this, done = std::move(done)](outcome<nothing> result) {
+        for (const auto& [id, one] : containers_)
+          for (const auto& [exec, process] : one->processes())
+            process->close_streams();
         containers_.clear();
         log::info("sandbox", "{} destroyed", id_);
         done(std::move(result));
@@ -201,8 +204,8 @@ void sandbox::oom_event(const grpc::GetOOMEventRequest&, answer<grpc::OOMEvent> 
 
 void sandbox::set_date_time(const grpc::SetGuestDateTimeRequest& request, answer<nothing> done) {
   if (request.usec() < 0 || request.usec() >= 1'000'000 || request.sec() < 0)
-    return done(fail(errc::invalid_argument, "Sec, Usec: {}.{} is no time", request.sec(),
-                     request.usec()));
+    return done(
+        fail(errc::invalid_argument, "Sec, Usec: {}.{} is no time", request.sec(), request.usec()));
   const timeval now{request.sec(), request.usec()};
   if (::settimeofday(&now, nullptr) != 0)
     return done(fail_errno("set the clock", errno));

@@ -31,9 +31,9 @@ using answer = std::function<void(outcome<Reply>)>;
 inline constexpr std::size_t max_containers = 512;
 
 /// The pod inside the guest: every call of grpc.AgentService ends here. All state belongs to one
-/// thread, the loop's, so there is no lock to hold: what may block (mounts, forks, cgroup files) runs
-/// on the workers with values of its own and comes back as an event, and what waits (a process to
-/// exit, output to come) is a callback in a list. So a kill is answered whatever else is stuck.
+/// thread, the loop's, so there is no lock to hold: what may block (mounts, forks, cgroup files)
+/// runs on the workers with values of its own and comes back as an event, and what waits (a process
+/// to exit, output to come) is a callback in a list. So a kill is answered whatever else is stuck.
 ///
 /// Errors: invalid_argument names the field, not_found and already_exists are about identities,
 /// failed_precondition about phases, host_io about the guest's kernel.
@@ -66,8 +66,7 @@ public:
                     answer<grpc::WaitProcessResponse> done);
   void read_stdout(const grpc::ReadStreamRequest& request, answer<grpc::ReadStreamResponse> done);
   void read_stderr(const grpc::ReadStreamRequest& request, answer<grpc::ReadStreamResponse> done);
-  void write_stdin(const grpc::WriteStreamRequest& request,
-                   answer<grpc::WriteStreamResponse> done);
+  void write_stdin(const grpc::WriteStreamRequest& request, answer<grpc::WriteStreamResponse> done);
   void close_stdin(const grpc::CloseStdinRequest& request, answer<nothing> done);
   void resize_terminal(const grpc::TtyWinResizeRequest& request, answer<nothing> done);
 

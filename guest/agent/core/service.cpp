@@ -11,12 +11,13 @@ namespace {
 constexpr const char* agent_service = "grpc.AgentService";
 constexpr const char* health_service = "grpc.Health";
 
-std::string serialized(const nothing&) { return {}; }
+std::string serialized(const nothing&) {
+  return {};
+}
 template <class Message>
 std::string serialized(const Message& message) {
   return message.SerializeAsString();
 }
-
 
 template <class Request, class Reply>
 using method = void (sandbox::*)(const Request&, answer<Reply>);

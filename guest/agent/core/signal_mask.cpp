@@ -22,8 +22,8 @@ std::uint64_t mask_of(std::string_view status, std::string_view key) noexcept {
 } // namespace
 
 bool takes_signal(std::string_view status, int signal) noexcept {
-  const auto taken = mask_of(status, "\nSigBlk:") | mask_of(status, "\nSigIgn:") |
-                     mask_of(status, "\nSigCgt:");
+  const auto taken =
+      mask_of(status, "\nSigBlk:") | mask_of(status, "\nSigIgn:") | mask_of(status, "\nSigCgt:");
   return (taken >> (signal - 1) & 1) != 0;
 }
 

@@ -11,8 +11,8 @@
 
 namespace troupe::guest {
 
-/// Most threads for calls that block (mounts, forks, cgroup files). They are made when first needed:
-/// an idle agent is one thread.
+/// Most threads for calls that block (mounts, forks, cgroup files). They are made when first
+/// needed: an idle agent is one thread.
 inline constexpr std::size_t max_workers = 4;
 /// Jobs that may wait for one. Beyond it the host is told to slow down.
 inline constexpr std::size_t max_waiting_jobs = 256;

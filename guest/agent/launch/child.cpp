@@ -91,7 +91,8 @@ outcome<void> make_namespaces(const launch_request& request) {
   if (::unshare(fresh) != 0)
     return fail_errno("linux.namespaces: unshare", errno);
   const auto& name = request.container->hostname;
-  if ((fresh & CLONE_NEWUTS) != 0 && !name.empty() && ::sethostname(name.data(), name.size()) != 0)
+  const bool own_name = (request.container->namespaces & CLONE_NEWUTS) != 0;
+  if (own_name && !name.empty() && ::sethostname(name.data(), name.size()) != 0)
     return fail_errno("hostname", errno);
   return {};
 }
@@ -219,6 +220,7 @@ private:
 } // namespace
 
 void run_child(const launch_request& request, const child_ends& ends) noexcept {
+  std::set_terminate([] { ::_exit(failed_launch); }); // the agent's would turn the machine off
   try {
     child process{request, ends};
     send_failure(ends.sync, process.run());

@@ -12,8 +12,7 @@ namespace troupe::guest {
 /// Second half, right before exec: the filter and the final sets. The filter comes as late as it
 /// can (with no_new_privs after the capabilities, without it before them, because loading needs
 /// CAP_SYS_ADMIN then), so that it has to allow as little of ours as possible.
-[[nodiscard]] outcome<void> drop_privileges(const process_plan& plan,
-                                            const capability_sets& wanted,
+[[nodiscard]] outcome<void> drop_privileges(const process_plan& plan, const capability_sets& wanted,
                                             const seccomp_plan& filter);
 
 } // namespace troupe::guest

@@ -24,7 +24,8 @@ enum class links : std::uint8_t { inside, refuse };
                                                   links policy = links::inside);
 
 /// O_PATH descriptor of what is there already, or of a new empty file with its parents.
-[[nodiscard]] outcome<unique_fd> make_file_in_root(int root, std::string_view path);
+[[nodiscard]] outcome<unique_fd> make_file_in_root(int root, std::string_view path,
+                                                   links policy = links::inside);
 
 /// A path split into the directory (perhaps "") and its last part.
 struct split_path {

@@ -39,9 +39,9 @@ struct launched {
   unique_fd error;
 };
 
-/// Forks a process that sets itself up and parks (sync.hpp). It is a child of the agent. Blocks only
-/// for the fork. From a thread that may change its own namespaces for a moment: not the main one.
-/// The caller reaps it, whatever becomes of it.
+/// Forks a process that sets itself up and parks (sync.hpp). It is a child of the agent. Blocks
+/// only for the fork. From a thread that may change its own namespaces for a moment: not the main
+/// one. The caller reaps it, whatever becomes of it.
 [[nodiscard]] outcome<launched> launch(const launch_request& request);
 
 } // namespace troupe::guest

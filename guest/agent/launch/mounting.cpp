@@ -28,10 +28,10 @@ failed refuse(int context, std::string_view type, std::string_view what, int err
 outcome<void> configure(int context, const std::string& type, const std::string& option) {
   const auto equals = option.find('=');
   const auto key = option.substr(0, equals);
-  const int r = equals == std::string::npos
-                    ? ::fsconfig(context, FSCONFIG_SET_FLAG, key.c_str(), nullptr, 0)
-                    : ::fsconfig(context, FSCONFIG_SET_STRING, key.c_str(),
-                                 option.c_str() + equals + 1, 0);
+  const int r =
+      equals == std::string::npos
+          ? ::fsconfig(context, FSCONFIG_SET_FLAG, key.c_str(), nullptr, 0)
+          : ::fsconfig(context, FSCONFIG_SET_STRING, key.c_str(), option.c_str() + equals + 1, 0);
   if (r != 0)
     return refuse(context, type, "option " + option, errno);
   return {};

@@ -11,8 +11,8 @@
 namespace troupe::guest {
 
 /// Mounts by descriptor (fsopen, open_tree, move_mount, mount_setattr; Linux 5.12): a mount is
-/// finished before anybody can see it, and it lands on the directory that was checked, not on a path
-/// that may have become another one since.
+/// finished before anybody can see it, and it lands on the directory that was checked, not on a
+/// path that may have become another one since.
 
 /// A new file system, not attached to anything. The kernel's own words are part of the error.
 [[nodiscard]] outcome<unique_fd> new_mount(const std::string& type, const std::string& source,

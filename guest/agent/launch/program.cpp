@@ -16,8 +16,7 @@ namespace {
 
 using std::string_view;
 
-constexpr string_view default_path =
-    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+constexpr string_view default_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 string_view cut(string_view& rest, char separator) noexcept {
   const auto end = std::min(rest.find(separator), rest.size());
@@ -29,7 +28,7 @@ string_view cut(string_view& rest, char separator) noexcept {
 std::string read_passwd() {
   const unique_fd root{::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)};
   const auto file = open_in_root(root.get(), "/etc/passwd", O_RDONLY | O_NONBLOCK);
-  struct stat info{};
+  struct stat info {};
   if (!file || ::fstat(file->get(), &info) != 0 || !S_ISREG(info.st_mode))
     return {};
   std::string text(std::min(static_cast<std::size_t>(info.st_size), max_passwd_bytes), '\0');
@@ -46,7 +45,7 @@ string_view variable(const process_plan& plan, string_view key) noexcept {
 }
 
 bool runnable(const std::string& path) noexcept {
-  struct stat info{};
+  struct stat info {};
   return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) &&
          ::faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) == 0;
 }

@@ -15,8 +15,8 @@ inline constexpr std::size_t max_passwd_bytes = 1u << 20;
 /// Home directory of `uid` in the text of a passwd file; empty when it is not there.
 [[nodiscard]] std::string_view find_home(std::string_view passwd, uid_t uid) noexcept;
 
-/// The environment for execve: the plan's, and HOME (from the container's /etc/passwd, else "/") when
-/// it has none.
+/// The environment for execve: the plan's, and HOME (from the container's /etc/passwd, else "/")
+/// when it has none.
 [[nodiscard]] std::vector<std::string> complete_environment(const process_plan& plan);
 
 /// Path of the program: argv[0] itself when it holds a slash, else found in PATH. Looked up before

@@ -21,12 +21,12 @@ namespace {
 using std::string_view;
 
 /// Files of /proc that a runtime may replace (lxcfs); everything else there is the kernel's word.
-constexpr std::array<string_view, 8> proc_files{
-    "/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat",
-    "/proc/swaps",   "/proc/uptime",    "/proc/loadavg", "/proc/net/dev"};
+constexpr std::array<string_view, 8> proc_files{"/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo",
+                                                "/proc/stat",    "/proc/swaps",     "/proc/uptime",
+                                                "/proc/loadavg", "/proc/net/dev"};
 
 bool on_proc(int fd) noexcept {
-  struct statfs info{};
+  struct statfs info {};
   return ::fstatfs(fd, &info) == 0 && info.f_type == PROC_SUPER_MAGIC;
 }
 
@@ -42,7 +42,7 @@ outcome<void> check_target(int target, const mount_plan& plan) {
 
 outcome<void> bind_one(int root, const mount_plan& plan) {
   const auto tree = TRY(clone_mount(AT_FDCWD, plan.source, plan.options.bind_all));
-  struct stat info{};
+  struct stat info {};
   if (::fstat(tree.get(), &info) != 0)
     return fail_errno("stat " + plan.source, errno);
   const auto target = TRY(S_ISDIR(info.st_mode) ? make_dir_in_root(root, plan.destination)
@@ -54,8 +54,8 @@ outcome<void> bind_one(int root, const mount_plan& plan) {
 
 outcome<void> mount_new(int root, const mount_plan& plan) {
   const bool kernel_view = plan.type == "proc" || plan.type == "sysfs";
-  const auto target = TRY(make_dir_in_root(root, plan.destination,
-                                           kernel_view ? links::refuse : links::inside));
+  const auto target =
+      TRY(make_dir_in_root(root, plan.destination, kernel_view ? links::refuse : links::inside));
   TRY(check_target(target.get(), plan));
   // Options of a cgroup v1 mount ("xattr", "none") mean nothing to the unified hierarchy.
   const bool cgroups = plan.type == "cgroup" || plan.type == "cgroup2";
@@ -129,15 +129,15 @@ outcome<void> mask(int root, const std::string& path) {
   const auto target = open_in_root(root, path, O_PATH);
   if (!target)
     return {};
-  struct stat info{};
+  struct stat info {};
   if (::fstat(target->get(), &info) != 0)
     return fail_errno("stat", errno);
   if (!S_ISDIR(info.st_mode)) {
     const auto null = TRY(clone_mount(AT_FDCWD, "/dev/null", false));
     return attach_mount(null.get(), target->get());
   }
-  const auto empty = TRY(new_mount("tmpfs", "tmpfs", {"nr_blocks=1", "nr_inodes=1"},
-                                   MOUNT_ATTR_RDONLY));
+  const auto empty =
+      TRY(new_mount("tmpfs", "tmpfs", {"nr_blocks=1", "nr_inodes=1"}, MOUNT_ATTR_RDONLY));
   return attach_mount(empty.get(), target->get());
 }
 

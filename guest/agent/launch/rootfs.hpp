@@ -8,8 +8,8 @@ namespace troupe::guest {
 /// The steps that turn a directory of the guest into the root of a container, in the child, in its
 /// own mount namespace. In this order:
 
-/// Cuts the namespace off from the guest's (nothing mounted here shows there) and lays a copy of the
-/// root's mount over itself, so that pivot_root accepts it.
+/// Cuts the namespace off from the guest's (nothing mounted here shows there) and lays a copy of
+/// the root's mount over itself, so that pivot_root accepts it.
 /// @returns a descriptor of the new root. invalid_argument when root.path does not exist or has
 ///   links in it.
 [[nodiscard]] outcome<unique_fd> attach_root(const container_plan& plan);

@@ -7,8 +7,8 @@
 
 namespace troupe::guest {
 
-/// The conversation of the agent with a child it forked, over a SOCK_SEQPACKET pair that closes when
-/// the child execs:
+/// The conversation of the agent with a child it forked, over a SOCK_SEQPACKET pair that closes
+/// when the child execs:
 ///
 ///   child -> agent   R            ready and parked, perhaps with the master of its terminal
 ///   child -> agent   E code text  failed; the child exits

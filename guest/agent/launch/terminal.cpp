@@ -22,8 +22,8 @@ outcome<unique_fd> slash() {
 }
 
 outcome<void> check_devpts(int master) {
-  struct stat node{};
-  struct statfs info{};
+  struct stat node {};
+  struct statfs info {};
   if (::fstat(master, &node) != 0 || ::fstatfs(master, &info) != 0)
     return fail_errno("process.terminal: stat /dev/pts/ptmx", errno);
   if (!S_ISCHR(node.st_mode) || info.f_type != DEVPTS_SUPER_MAGIC)
@@ -67,7 +67,7 @@ outcome<void> take_terminal(int slave, uid_t owner) {
 
 outcome<void> make_console(int slave) {
   const auto root = TRY(slash());
-  const auto target = TRY(make_file_in_root(root.get(), "/dev/console"));
+  const auto target = TRY(make_file_in_root(root.get(), "/dev/console", links::refuse));
   const auto tree = TRY(clone_mount(slave, "", false));
   return attach_mount(tree.get(), target.get());
 }

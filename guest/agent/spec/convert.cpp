@@ -176,8 +176,8 @@ outcome<device_node> take_device(const grpc::LinuxDevice& from) {
                 node.path, from.type().substr(0, 16));
   constexpr std::int64_t most = UINT32_MAX;
   if (from.major() < 0 || from.major() > most || from.minor() < 0 || from.minor() > most)
-    return fail(errc::invalid_argument, "linux.devices {}: number {}:{} is out of range",
-                node.path, from.major(), from.minor());
+    return fail(errc::invalid_argument, "linux.devices {}: number {}:{} is out of range", node.path,
+                from.major(), from.minor());
   node.major = static_cast<unsigned>(from.major());
   node.minor = static_cast<unsigned>(from.minor());
   node.mode |= from.file_mode() == 0 ? 0666u : from.file_mode() & 07777u;

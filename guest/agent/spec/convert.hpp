@@ -8,8 +8,9 @@
 
 namespace troupe::guest {
 
-/// Most arguments, environment variables, groups or limits of one process, and most mounts, devices,
-/// paths or sysctls of one container. The frame already bounds the bytes; these bound the work.
+/// Most arguments, environment variables, groups or limits of one process, and most mounts,
+/// devices, paths or sysctls of one container. The frame already bounds the bytes; these bound the
+/// work.
 inline constexpr int max_spec_entries = 4096;
 
 /// Checks a process and turns its names into numbers.

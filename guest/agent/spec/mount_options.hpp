@@ -30,7 +30,8 @@ struct mount_options {
 inline constexpr std::size_t max_mount_options = 128;
 inline constexpr std::size_t max_mount_option_length = 4096;
 
-/// @returns invalid_argument that quotes the option: "loop" and "remount" are not for a container, too
+/// @returns invalid_argument that quotes the option: "loop" and "remount" are not for a container,
+/// too
 ///   many or too long ones are for nobody.
 [[nodiscard]] outcome<mount_options> parse_mount_options(const std::vector<std::string>& options);
 

@@ -111,8 +111,8 @@ outcome<std::uint32_t> device_access(std::string_view text) {
     else if (c == 'm')
       bits |= BPF_DEVCG_ACC_MKNOD;
     else
-      return fail(errc::invalid_argument, "linux.resources.devices.access: '{}' holds more than rwm",
-                  text.substr(0, 16));
+      return fail(errc::invalid_argument,
+                  "linux.resources.devices.access: '{}' holds more than rwm", text.substr(0, 16));
   }
   return bits == 0 ? BPF_DEVCG_ACC_READ | BPF_DEVCG_ACC_WRITE | BPF_DEVCG_ACC_MKNOD : bits;
 }

@@ -22,7 +22,6 @@ namespace troupe::guest {
 cgroup_writes(const grpc::LinuxResources& resources);
 
 /// The device list, in the order given.
-[[nodiscard]] outcome<std::vector<device_rule>>
-device_rules(const grpc::LinuxResources& resources);
+[[nodiscard]] outcome<std::vector<device_rule>> device_rules(const grpc::LinuxResources& resources);
 
 } // namespace troupe::guest

@@ -169,10 +169,13 @@ outcome<std::vector<sock_filter>> compile(void* filter) {
     return fail_errno("linux.seccomp: memfd_create", errno);
   if (const int r = ::seccomp_export_bpf(filter, memory.get()); r != 0)
     return fail_errno("linux.seccomp: compile", -r);
-  struct stat size{};
+  struct stat size {};
   if (::fstat(memory.get(), &size) != 0)
     return fail_errno("linux.seccomp: fstat", errno);
   std::vector<sock_filter> program(static_cast<std::size_t>(size.st_size) / sizeof(sock_filter));
+  if (program.size() > BPF_MAXINSNS)
+    return fail(errc::invalid_argument, "linux.seccomp: {} instructions, the kernel takes {}",
+                program.size(), BPF_MAXINSNS);
   const auto bytes = program.size() * sizeof(sock_filter);
   if (::pread(memory.get(), program.data(), bytes, 0) != static_cast<ssize_t>(bytes))
     return fail_errno("linux.seccomp: read the program", errno);

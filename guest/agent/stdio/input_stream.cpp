@@ -34,8 +34,7 @@ void input_stream::close() {
 /// The character only ends input at the start of a line; elsewhere the first one sends the line.
 std::string input_stream::end_of_file() {
   termios settings{};
-  if (::tcgetattr(fd_.native_handle(), &settings) != 0 ||
-      (settings.c_lflag & ICANON) == 0)
+  if (::tcgetattr(fd_.native_handle(), &settings) != 0 || (settings.c_lflag & ICANON) == 0)
     return {};
   return std::string(last_ == '\n' ? 1 : 2, static_cast<char>(settings.c_cc[VEOF]));
 }

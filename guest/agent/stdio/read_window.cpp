@@ -5,8 +5,8 @@ namespace troupe::guest {
 outcome<std::optional<std::string>> read_window::take(std::size_t length,
                                                       std::optional<std::uint64_t> offset) {
   if (offset && *offset < base_)
-    return fail(errc::failed_precondition, "offset: {} was acknowledged before, {} is the first kept",
-                *offset, base_);
+    return fail(errc::failed_precondition,
+                "offset: {} was acknowledged before, {} is the first kept", *offset, base_);
   if (offset && *offset > base_ + kept_.size())
     return fail(errc::invalid_argument, "offset: {} is beyond the {} bytes read so far", *offset,
                 base_ + kept_.size());

@@ -105,7 +105,7 @@ outcome<void> mount_bind(const grpc::Storage& storage, const std::string& at) {
   const auto source = TRY(container_path("storages.source", storage.source()));
   const auto options = TRY(split_options(storage.options()));
   const auto tree = TRY(clone_mount(AT_FDCWD, source, options.bind_all));
-  struct stat info{};
+  struct stat info {};
   if (::fstat(tree.get(), &info) != 0)
     return fail_errno("storages.source: " + source, errno);
   const unique_fd slash{::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)};

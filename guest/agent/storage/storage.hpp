@@ -23,8 +23,8 @@ inline constexpr milliseconds storage_wait = seconds{60};
 /// Drivers that are served, as AgentDetails.storage_handlers lists them.
 [[nodiscard]] const std::vector<std::string>& storage_drivers();
 
-/// File systems the host asks for before a container, counted by mount point: the second user of one
-/// only counts, the last one unmounts. Any worker thread; the lock is not held while mounting.
+/// File systems the host asks for before a container, counted by mount point: the second user of
+/// one only counts, the last one unmounts. Any worker thread; the lock is not held while mounting.
 class storage_table {
 public:
   /// Mounts all of `wanted` in order; on a failure those that were mounted by this call are let go.

@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <cstdlib>
 
-/// CreateContainerRequest as a peer may send it. Whatever is accepted must keep the promises that the
-/// child relies on: paths are absolute and do not climb.
+/// CreateContainerRequest as a peer may send it. Whatever is accepted must keep the promises that
+/// the child relies on: paths are absolute and do not climb.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   grpc::CreateContainerRequest request;
   if (!request.ParseFromArray(data, static_cast<int>(size)))

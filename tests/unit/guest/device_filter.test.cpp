@@ -29,8 +29,8 @@ std::uint32_t context_word(const access& what, std::int16_t offset) {
   return offset == offsetof(bpf_cgroup_dev_ctx, major) ? what.major : what.minor;
 }
 
-/// Runs a program as the kernel would: just the instructions that the assembler uses, and a throw for
-/// any other.
+/// Runs a program as the kernel would: just the instructions that the assembler uses, and a throw
+/// for any other.
 bool allows(const std::vector<bpf_insn>& program, const access& what) {
   std::array<std::uint32_t, 11> reg{};
   for (std::size_t at = 0; at < program.size(); ++at) {

@@ -27,6 +27,22 @@ std::string output_of(const grpc::CreateContainerRequest& request) {
   return out;
 }
 
+/// A container whose /dev comes from outside and holds a link to its passwd file under `name`.
+grpc::CreateContainerRequest with_hostile_dev(const std::string& id, const std::string& name) {
+  auto& agent = shared_agent();
+  const auto dev = agent.dir() / (id + "-dev");
+  fs::create_directories(dev / "pts");
+  fs::create_symlink("/etc/passwd", dev / name);
+  auto request = agent.container(id, "cat /etc/group");
+  for (auto& mount : *request.mutable_oci()->mutable_mounts())
+    if (mount.destination() == "/dev") {
+      mount.set_type("bind");
+      mount.set_source(dev.string());
+      mount.clear_options();
+    }
+  return request;
+}
+
 } // namespace
 
 TEST_CASE("escape: a container that may make nodes cannot open the disk it made "
@@ -47,7 +63,7 @@ TEST_CASE("escape: mounts follow links inside the container only (CVE-2021-30465
   const auto root = agent.rootfs("linkroot");
   const auto outside = agent.dir() / "outside";
   fs::create_directories(outside);
-  fs::create_symlink(outside, root / "data");
+  fs::create_symlink(outside, root / "data"); // dangles inside the container
   auto request = agent.container("d2", "echo x > /data/file; ls /data");
   request.mutable_oci()->mutable_root()->set_path(root.string());
   auto& mount = *request.mutable_oci()->add_mounts();
@@ -73,7 +89,8 @@ TEST_CASE("escape: no descriptor of the agent leads out, as working directory ne
           "[root]") {
   auto& agent = shared_agent();
   CHECK(output_of(agent.container("d4", "ls /proc/self/fd | wc -l; ls -l /proc/self/fd | grep -v "
-                                        "pipe: | grep -c /proc")) == "4\n1\n"); // ls opens one
+                                        "pipe: | grep -c /proc")) ==
+        "4\n0\n"); // in, out, error, and the directory itself
   for (int fd = 3; fd < 24; ++fd) {
     auto request = agent.container("d5", "ls ..");
     request.mutable_oci()->mutable_process()->set_cwd("/proc/self/fd/" + std::to_string(fd));
@@ -103,6 +120,28 @@ TEST_CASE("escape: the agent's own binary is out of reach of a container that be
   CHECK_FALSE(busy.is_open()); // ETXTBSY: it runs for as long as there is a guest
   CHECK(fs::last_write_time(TROUPE_AGENT_BINARY) == before);
   REQUIRE(agent.remove("d6"));
+}
+
+TEST_CASE("escape: a mask is the guest's null device, whatever the container's is "
+          "(CVE-2025-31133)",
+          "[root]") {
+  auto& agent = shared_agent();
+  auto request = with_hostile_dev("m1", "null");
+  request.mutable_oci()->mutable_linux()->add_masked_paths("/etc/group");
+  const auto root = agent.rootfs("maskroot");
+  std::ofstream{root / "etc/group"} << "hidden\n";
+  request.mutable_oci()->mutable_root()->set_path(root.string());
+  CHECK(output_of(request).empty());
+}
+
+TEST_CASE("escape: a console that is a link is refused (CVE-2025-52565)", "[root]") {
+  auto& agent = shared_agent();
+  auto request = with_hostile_dev("m2", "console");
+  request.mutable_oci()->mutable_process()->set_terminal(true);
+  const auto created = agent.call("CreateContainer", request);
+  REQUIRE_FALSE(created);
+  CHECK_THAT(created.error().text, Catch::Contains("/dev/console"));
+  CHECK(agent.leftovers() == std::vector<std::string>{});
 }
 
 TEST_CASE("escape: a container sees its own cgroup as the root and cannot leave it", "[root]") {

@@ -31,11 +31,13 @@ void make_busybox_root(const fs::path& root) {
   for (const auto* name : {"bin", "etc", "tmp", "root", "proc", "sys", "dev"})
     fs::create_directories(root / name);
   fs::copy_file("/bin/busybox", root / "bin/busybox", fs::copy_options::overwrite_existing);
-  for (const auto* name : {"sh",   "cat",  "echo", "sleep", "id",    "tty", "stty", "ls",
-                           "head", "mknod", "pwd",  "mkdir", "chroot", "ps",  "kill", "hostname",
-                           "env",  "dd",   "wc",   "test",  "grep",  "readlink", "umount"})
+  for (const auto* name :
+       {"sh",   "cat",   "echo", "sleep", "id",     "tty",      "stty",  "ls",
+        "head", "mknod", "pwd",  "mkdir", "chroot", "ps",       "kill",  "hostname",
+        "env",  "dd",    "wc",   "test",  "grep",   "readlink", "umount"})
     fs::create_symlink("busybox", root / "bin" / name);
-  std::ofstream{root / "etc/passwd"} << "root:x:0:0:root:/root:/bin/sh\nu:x:1000:1000::/tmp:/bin/sh\n";
+  std::ofstream{root / "etc/passwd"}
+      << "root:x:0:0:root:/root:/bin/sh\nu:x:1000:1000::/tmp:/bin/sh\n";
 }
 
 void add_mount(grpc::Spec& spec, const char* target, const char* type,
@@ -142,9 +144,8 @@ std::future<outcome<std::string>> host_agent::start(const std::string& method,
   request.service = "grpc.AgentService";
   request.method = method;
   request.payload = payload;
-  client_->call(std::move(request), [promise](outcome<std::string> answer) {
-    promise->set_value(std::move(answer));
-  });
+  client_->call(std::move(request),
+                [promise](outcome<std::string> answer) { promise->set_value(std::move(answer)); });
   return promise->get_future();
 }
 
@@ -168,13 +169,14 @@ grpc::CreateContainerRequest host_agent::container(const std::string& id,
   for (auto* set : {process.mutable_capabilities()->mutable_bounding(),
                     process.mutable_capabilities()->mutable_effective(),
                     process.mutable_capabilities()->mutable_permitted()})
-    for (const auto* name : {"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_KILL", "CAP_MKNOD", "CAP_SETUID"})
+    for (const auto* name :
+         {"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_KILL", "CAP_MKNOD", "CAP_SETUID"})
       *set->Add() = name;
   spec.mutable_root()->set_path((dir_ / "busybox").string());
   add_mount(spec, "/proc", "proc", {"nosuid", "noexec", "nodev"});
   add_mount(spec, "/dev", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"});
-  add_mount(spec, "/dev/pts", "devpts", {"nosuid", "noexec", "newinstance", "ptmxmode=0666",
-                                         "mode=0620", "gid=5"});
+  add_mount(spec, "/dev/pts", "devpts",
+            {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"});
   add_mount(spec, "/sys", "sysfs", {"nosuid", "noexec", "nodev", "ro"});
   for (const auto* type : {"pid", "ipc", "uts", "mount", "network"})
     spec.mutable_linux()->add_namespaces()->set_type(type);

@@ -38,8 +38,7 @@ public:
 
   /// Sends a call and waits, ten seconds at most.
   template <class Request>
-  [[nodiscard]] outcome<std::string> call(const std::string& method,
-                                          const Request& request) const {
+  [[nodiscard]] outcome<std::string> call(const std::string& method, const Request& request) const {
     auto pending = start(method, request.SerializeAsString());
     if (pending.wait_for(seconds{10}) != std::future_status::ready)
       return fail(errc::deadline_exceeded, "{}", method);

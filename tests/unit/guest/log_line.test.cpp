@@ -8,8 +8,8 @@ using namespace troupe::guest;
 namespace {
 
 wall_time at(std::int64_t nanoseconds) {
-  return wall_time{std::chrono::duration_cast<wall_time::duration>(
-      std::chrono::nanoseconds{nanoseconds})};
+  return wall_time{
+      std::chrono::duration_cast<wall_time::duration>(std::chrono::nanoseconds{nanoseconds})};
 }
 
 } // namespace

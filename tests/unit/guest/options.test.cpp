@@ -1,5 +1,5 @@
-#include "guest/agent/boot/listen.hpp"
 #include "guest/agent/boot/options.hpp"
+#include "guest/agent/boot/listen.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -23,7 +23,8 @@ TEST_CASE("agent options: known keys are taken from among a kernel's own words")
 
 TEST_CASE("agent options: quotes keep spaces together and unknown agent keys are ignored") {
   agent_options options;
-  REQUIRE(apply_cmdline("agent.mystery=1 x=\"a agent.log=nonsense b\" agent.log=\"error\"", options));
+  REQUIRE(
+      apply_cmdline("agent.mystery=1 x=\"a agent.log=nonsense b\" agent.log=\"error\"", options));
   CHECK(options.log_level == log::level::error);
 }
 

@@ -1,6 +1,6 @@
+#include "guest/agent/spec/resources.hpp"
 #include "guest/agent/cgroup/stats.hpp"
 #include "guest/agent/spec/paths.hpp"
-#include "guest/agent/spec/resources.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -11,7 +11,8 @@ namespace {
 
 std::vector<std::string> written(const grpc::LinuxResources& resources) {
   std::vector<std::string> out;
-  for (const auto& one : cgroup_writes(resources).value())
+  const auto writes = cgroup_writes(resources).value();
+  for (const auto& one : writes)
     out.push_back(one.file + "=" + one.value);
   return out;
 }
@@ -61,8 +62,12 @@ TEST_CASE("cgroup values: quota and period share a file, and a quota of -1 is ma
 
 TEST_CASE("cgroup values: lists and page sizes that are not such are refused") {
   grpc::LinuxResources resources;
-  SECTION("cpus") { resources.mutable_cpu()->set_cpus("0-1;rm"); }
-  SECTION("page size") { resources.add_hugepage_limits()->set_pagesize("../x"); }
+  SECTION("cpus") {
+    resources.mutable_cpu()->set_cpus("0-1;rm");
+  }
+  SECTION("page size") {
+    resources.add_hugepage_limits()->set_pagesize("../x");
+  }
   CHECK_FALSE(cgroup_writes(resources));
 }
 

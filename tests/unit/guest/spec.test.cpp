@@ -35,7 +35,8 @@ TEST_CASE("capability: every spelling of a name is one number, unknown ones are 
   CHECK(bad.error().text == "unknown capability 'CAP_FLY'");
 }
 
-TEST_CASE("mount options: the kernel's flags, propagation and the file system's own are told apart") {
+TEST_CASE(
+    "mount options: the kernel's flags, propagation and the file system's own are told apart") {
   const auto options =
       parse_mount_options({"nosuid", "noexec", "rro", "rslave", "size=64k", "rbind", "relatime"});
   REQUIRE(options);
@@ -129,6 +130,14 @@ TEST_CASE("container spec: what is wrong is refused by the name of its field") {
     spec.mutable_process()->add_rlimits()->set_type("RLIMIT_FUN");
     named = "process.rlimits: unknown limit 'RLIMIT_FUN'";
   }
+  const auto why = refused(spec);
+  CHECK(why.code == errc::invalid_argument);
+  CHECK_THAT(why.text, Catch::StartsWith(named));
+}
+
+TEST_CASE("container spec: what is wrong around the process is named too") {
+  auto spec = sound_spec();
+  std::string named;
   SECTION("an unknown namespace") {
     spec.mutable_linux()->add_namespaces()->set_type("dream");
     named = "linux.namespaces: unknown type 'dream'";
@@ -172,8 +181,12 @@ TEST_CASE("container spec: what is wrong is refused by the name of its field") {
 
 TEST_CASE("container spec: what no guest here can do is unimplemented, not ignored") {
   auto spec = sound_spec();
-  SECTION("user namespaces") { spec.mutable_linux()->add_namespaces()->set_type("user"); }
-  SECTION("hooks") { spec.mutable_hooks()->add_start_container()->set_path("/x"); }
+  SECTION("user namespaces") {
+    spec.mutable_linux()->add_namespaces()->set_type("user");
+  }
+  SECTION("hooks") {
+    spec.mutable_hooks()->add_start_container()->set_path("/x");
+  }
   CHECK(refused(spec).code == errc::unimplemented);
 }
 

@@ -1,6 +1,6 @@
-#include "guest/agent/launch/program.hpp"
 #include "guest/agent/core/reaper.hpp"
 #include "guest/agent/core/signal_mask.hpp"
+#include "guest/agent/launch/program.hpp"
 #include "guest/agent/stdio/read_window.hpp"
 
 #include <catch2/catch.hpp>
@@ -71,7 +71,8 @@ TEST_CASE("signal mask: blocked, ignored and handled signals count as taken") {
 }
 
 TEST_CASE("home directory: found by number, whatever else the file holds") {
-  const std::string passwd = "root:x:0:0:root:/root:/bin/sh\nbroken\n::::\nu:x:1000:1:,,:/home/u:/b";
+  const std::string passwd =
+      "root:x:0:0:root:/root:/bin/sh\nbroken\n::::\nu:x:1000:1:,,:/home/u:/b";
   CHECK(find_home(passwd, 0) == "/root");
   CHECK(find_home(passwd, 1000) == "/home/u");
   CHECK(find_home(passwd, 7).empty());
