@@ -51,7 +51,7 @@ struct hypervisor_config {
 struct agent_config {
   std::uint32_t server_port = 1024; ///< vsock port of its ttRPC server
   std::uint32_t log_port = 1025;    ///< vsock port of its log lines
-  milliseconds dial_timeout{1000};  ///< dial_timeout_ms: one try to connect
+  milliseconds dial_timeout{3000};  ///< dial_timeout_ms: one try to connect
   milliseconds reconnect_timeout{
       60'000}; ///< reconnect_timeout_ms: from VM start to the agent's answer
   seconds create_container_timeout{60};

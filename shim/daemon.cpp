@@ -104,7 +104,7 @@ outcome<void> daemon::start_runtime() {
   events_ = event_forwarder::make(runtime_->io(), std::move(forward));
   sandbox_options pod;
   pod.id = sandbox_;
-  pod.directory = pod_directory(line_.containerd_namespace, sandbox_.str());
+  pod.directory = pod_directory(line_.address, line_.containerd_namespace, sandbox_.str());
   return runtime_->add_sandbox(std::move(pod));
 }
 

@@ -20,6 +20,11 @@ std::string sha256_hex(std::string_view text) {
   return SHA256End(&context, hex.data());
 }
 
+std::string pod_hash(const std::string& address, const namespace_id& space,
+                     const std::string& group) {
+  return sha256_hex(fmt::format("{}/{}/{}", address, space, group));
+}
+
 outcome<void> make_private_folder(const std::string& path) {
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
     return fail_errno("mkdir " + path, errno);
@@ -38,14 +43,15 @@ std::string run_root() {
   return given != nullptr && *given == '/' ? given : "/run/troupe";
 }
 
-std::string pod_directory(const namespace_id& space, const std::string& group) {
-  return fmt::format("{}/pods/{}/{}", run_root(), space, group);
+std::string pod_directory(const std::string& address, const namespace_id& space,
+                          const std::string& group) {
+  return fmt::format("{}/pods/{}-{}", run_root(), group,
+                     pod_hash(address, space, group).substr(0, 12));
 }
 
 std::string socket_path(const std::string& address, const namespace_id& space,
                         const std::string& group) {
-  return fmt::format("{}/s/{}", run_root(),
-                     sha256_hex(fmt::format("{}/{}/{}", address, space, group)));
+  return fmt::format("{}/s/{}", run_root(), pod_hash(address, space, group));
 }
 
 outcome<void> make_run_folders() {

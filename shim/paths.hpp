@@ -11,11 +11,13 @@ namespace troupe::shim {
 /// TROUPE_RUN_DIR, or /run/troupe. A folder of mode 0700.
 [[nodiscard]] std::string run_root();
 
-/// The pod's own folder: journal, device sockets. Removed when the pod ends.
-[[nodiscard]] std::string pod_directory(const namespace_id& space, const std::string& group);
+/// The pod's own folder: journal, device sockets. Removed when the pod ends. Two containerds on one
+/// host may use the same ids, so the folder's name holds a part of the socket's hash.
+[[nodiscard]] std::string pod_directory(const std::string& address, const namespace_id& space,
+                                        const std::string& group);
 
 /// The socket that containerd dials: a hash, since a path of a socket holds 107 bytes at most.
-/// @param address containerd's gRPC address: two containerds on one host may use the same ids.
+/// @param address containerd's gRPC address.
 [[nodiscard]] std::string socket_path(const std::string& address, const namespace_id& space,
                                       const std::string& group);
 

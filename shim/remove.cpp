@@ -52,7 +52,7 @@ void undo_pod(const std::string& folder) {
 outcome<std::string> remove(const command_line& line) {
   const auto pod = pod_of(line.bundle, line.id);
   if (pod == line.id.str()) {
-    undo_pod(pod_directory(line.containerd_namespace, pod));
+    undo_pod(pod_directory(line.address, line.containerd_namespace, pod));
     const auto socket = socket_path(line.address, line.containerd_namespace, pod);
     ::unlink(socket.c_str());
     ::unlink((socket + ".lock").c_str());

@@ -23,6 +23,10 @@ std::optional<failure> first_failure(const stdio::stdio_report& report) {
   return std::nullopt;
 }
 
+/// A client that stops reading its fifo must not keep an exit from being told for ever. The pump goes
+/// on until the process is deleted.
+constexpr milliseconds drain_patience{10'000};
+
 /// Everything a handler needs; copied into callbacks, which run as the actor's own messages.
 struct process {
   process_actor::stateful_pointer<process_body> self;
@@ -86,6 +90,15 @@ void process::exited(const exit_record& how) const {
   if (state().phase() == process_phase::created)
     state().abandon_output(); // killed before it was started: it has written nothing
   finish_if_over();
+  if (state().exit())
+    return;
+  (void)actors::after(self, drain_patience, [it = *this] {
+    if (it.state().exit())
+      return;
+    log::warn(it.who(), "ended, but its output is not being read");
+    it.state().abandon_output();
+    it.finish_if_over();
+  });
 }
 
 void process::drained(const output_drained& news) const {

@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 
 #include <cerrno>
-#include <utility>
 
 namespace troupe::stdio {
 namespace {
@@ -41,18 +40,19 @@ outcome<unique_fd> open_path(std::string_view stream, const std::string& path, i
   return why;
 }
 
-/// Both ends of a fifo: the one asked for and its keeper. The read end comes first: the write end
-/// of a fifo without a reader cannot be opened non-blocking.
-outcome<std::pair<unique_fd, unique_fd>> open_fifo(std::string_view stream,
-                                                   const std::string& path) {
+outcome<unique_fd> open_reader(std::string_view stream, const std::string& path) {
   auto reader = TRY(open_path(stream, path, O_RDONLY | fifo_flags));
   struct stat is {};
   if (::fstat(reader.get(), &is) != 0)
     return fail_errno(fmt::format("{}: fstat {}", stream, path), errno);
   if (!S_ISFIFO(is.st_mode))
     return fail(errc::invalid_argument, "{}: {} is not a fifo", stream, path);
-  auto writer = TRY(open_path(stream, path, O_WRONLY | fifo_flags));
-  return std::pair{std::move(reader), std::move(writer)};
+  return reader;
+}
+
+/// The write end of a fifo without a reader cannot be opened non-blocking: open the reader first.
+outcome<unique_fd> open_writer(std::string_view stream, const std::string& path) {
+  return open_path(stream, path, O_WRONLY | fifo_flags);
 }
 
 } // namespace
@@ -63,18 +63,23 @@ outcome<output_end> open_output(std::string_view stream, const std::string& wher
   const auto at = TRY(parse(stream, where));
   if (at.scheme == "file")
     return output_end{.fd = TRY(open_path(stream, at.path, file_flags))};
-  auto [reader, writer] = TRY(open_fifo(stream, at.path));
-  return output_end{.fd = std::move(writer), .keeper = std::move(reader)};
+  output_end out;
+  out.keeper = TRY(open_reader(stream, at.path));
+  out.fd = TRY(open_writer(stream, at.path));
+  return out;
 }
 
-outcome<input_end> open_input(const std::string& where) {
+outcome<input_end> open_input(const std::string& where, bool terminal) {
   if (where.empty())
     return input_end{};
   const auto at = TRY(parse("stdin", where));
   if (at.scheme == "file")
     return fail(errc::invalid_argument, "stdin: only a fifo can be read from: {}", where);
-  auto [reader, writer] = TRY(open_fifo("stdin", at.path));
-  return input_end{.fd = std::move(reader), .keeper = std::move(writer)};
+  input_end in;
+  in.fd = TRY(open_reader("stdin", at.path));
+  if (terminal) // opening a writer and closing it again would already look like the end
+    in.keeper = TRY(open_writer("stdin", at.path));
+  return in;
 }
 
 } // namespace troupe::stdio

@@ -24,8 +24,9 @@ struct output_end {
 /// Where stdin comes from. Both empty: nowhere, the process reads the end at once.
 struct input_end {
   unique_fd fd{};
-  /// A write end of the same fifo. While we hold it, a writer that leaves ends nothing and wakes
-  /// nobody; CloseIO lets go of it.
+  /// A write end of the same fifo, only for a terminal: while we hold it, a client that detaches ends
+  /// nothing; CloseIO lets go of it. Without a terminal the last writer's leaving is the end of the
+  /// input, as with runc: ctr may never send CloseIO when its own input ended early.
   unique_fd keeper{};
 };
 
@@ -37,6 +38,6 @@ struct input_end {
 
 /// Opens stdin: a path or fifo:// URI of an existing fifo. Empty: nowhere.
 /// @returns as open_output().
-[[nodiscard]] outcome<input_end> open_input(const std::string& where);
+[[nodiscard]] outcome<input_end> open_input(const std::string& where, bool terminal);
 
 } // namespace troupe::stdio

@@ -1,5 +1,6 @@
 #include "actors/container/io/input_pump.hpp"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <array>
@@ -25,7 +26,7 @@ void input_pump::run(std::shared_ptr<stream_source> source) {
     return;
   source_ = std::move(source);
   if (fifo_.is_open())
-    wait_readable();
+    read();
   else
     end();
 }
@@ -38,11 +39,28 @@ void input_pump::wait_readable() {
   fifo_.async_wait(asio::posix::stream_descriptor::wait_read, ready);
 }
 
+/// Tells "all writers have left" from "none came yet"; read(2) says 0 to both.
+bool input_pump::writers_left() const {
+  pollfd fifo{const_cast<asio::posix::stream_descriptor&>(fifo_).native_handle(), POLLIN, 0};
+  return ::poll(&fifo, 1, 0) == 1 && (fifo.revents & POLLHUP) != 0;
+}
+
+void input_pump::close_when_read() {
+  closing_ = true;
+  keeper_.reset();
+  // Nobody may ever have opened the other end: then no event will come from the fifo.
+  if (source_ && fifo_.is_open() && bytes_.empty()) {
+    asio::error_code ignored;
+    fifo_.cancel(ignored);
+    read();
+  }
+}
+
 void input_pump::read() {
   std::array<char, read_size> bytes;
   const auto n = ::read(fifo_.native_handle(), bytes.data(), bytes.size());
   if (n == 0)
-    return end();
+    return closing_ || writers_left() ? end() : wait_readable();
   if (n < 0 && (errno == EAGAIN || errno == EINTR))
     return wait_readable();
   if (n < 0)

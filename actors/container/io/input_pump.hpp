@@ -12,8 +12,9 @@
 
 namespace troupe::stdio {
 
-/// Copies what a client writes into the stdin fifo to the process, and its end. The end comes when
-/// close_when_read() was called, no writer is left and the fifo is empty. Io thread only.
+/// Copies what a client writes into the stdin fifo to the process, and its end. The end comes when the
+/// fifo is empty and the last writer has left; with a keeper, or before any writer came, only after
+/// close_when_read(). Io thread only.
 class input_pump : public std::enable_shared_from_this<input_pump> {
 public:
   explicit input_pump(asio::io_context& io) : fifo_(io) {}
@@ -26,7 +27,7 @@ public:
   void run(std::shared_ptr<stream_source> source);
 
   /// CloseIO. Before run() it is remembered.
-  void close_when_read() { keeper_.reset(); }
+  void close_when_read();
 
   /// Stops for good: descriptors closed.
   void close();
@@ -36,6 +37,7 @@ public:
 private:
   void wait_readable();
   void read();
+  [[nodiscard]] bool writers_left() const;
   void write();
   void written(const outcome<std::size_t>& taken);
   void end();
@@ -46,6 +48,7 @@ private:
   std::shared_ptr<stream_source> source_;
   std::string bytes_;
   stream_report report_;
+  bool closing_ = false; ///< close_when_read() was called
   bool closed_ = false;
 };
 

@@ -48,7 +48,7 @@ outcome<void> stdio_pump::core::open(const stdio_paths& paths) {
   in_ = std::make_shared<input_pump>(io_);
   out_ = make(output::out);
   err_ = make(output::err);
-  TRY(in_->attach(TRY(open_input(paths.in))));
+  TRY(in_->attach(TRY(open_input(paths.in, terminal_))));
   TRY(out_->attach(TRY(open_output("stdout", paths.out))));
   if (!terminal_)
     TRY(err_->attach(TRY(open_output("stderr", paths.err))));

@@ -21,14 +21,14 @@ TEST_CASE("stdio: a bad path is refused, and the stream and the path are named")
           "stdout: open " + missing + ": No such file or directory");
   refused(open_output("stderr", plain), errc::invalid_argument,
           "stderr: " + plain + " is not a fifo");
-  refused(open_input(plain), errc::invalid_argument, "stdin: " + plain + " is not a fifo");
+  refused(open_input(plain, false), errc::invalid_argument, "stdin: " + plain + " is not a fifo");
   refused(open_output("stdout", "relative/fifo"), errc::invalid_argument,
           "stdout: relative/fifo is not an absolute path");
   refused(open_output("stdout", "binary:///bin/logger?id=1"), errc::unimplemented,
           "stdout: binary:// loggers are not supported: binary:///bin/logger?id=1");
   refused(open_output("stdout", "ftp:///x"), errc::invalid_argument,
           "stdout: unknown scheme in ftp:///x");
-  refused(open_input("file:///etc/passwd"), errc::invalid_argument,
+  refused(open_input("file:///etc/passwd", false), errc::invalid_argument,
           "stdin: only a fifo can be read from: file:///etc/passwd");
 }
 
@@ -40,7 +40,7 @@ TEST_CASE("stdio: a fifo opens without anybody on its other end, from a path or 
     REQUIRE(opened);
     CHECK(opened->is_fifo());
     CHECK(::write(opened->fd.get(), "x", 1) == 1);
-    const auto input = open_input(where);
+    const auto input = open_input(where, true);
     REQUIRE(input);
     CHECK((::fcntl(input->fd.get(), F_GETFD) & FD_CLOEXEC) != 0);
     CHECK((::fcntl(input->keeper.get(), F_GETFD) & FD_CLOEXEC) != 0);
@@ -49,7 +49,7 @@ TEST_CASE("stdio: a fifo opens without anybody on its other end, from a path or 
 
 TEST_CASE("stdio: no path is nowhere") {
   const auto out = open_output("stdout", "");
-  const auto in = open_input("");
+  const auto in = open_input("", false);
   REQUIRE((out && in));
   CHECK_FALSE(out->fd);
   CHECK_FALSE(in->fd);

@@ -166,11 +166,42 @@ TEST_CASE("stdio pump: stdin arrives however little is taken at a time, and its 
   CHECK(b.wait_report().in.bytes == 12);
 }
 
-TEST_CASE(
-    "stdio pump: a writer that leaves ends nothing and costs no turns; the next one goes on") {
+TEST_CASE("stdio pump: the last writer's leaving ends stdin without CloseIO, a late first one not") {
   bench b;
   const auto in = b.folder.fifo("in");
   b.open({.in = in, .out = "", .err = ""});
+  b.pump->start(b.source);
+  while (b.turn() > 0) {
+  }
+  CHECK(b.source->input_closed == 0);
+  REQUIRE(::write(open_end(in, O_WRONLY).get(), "a", 1) == 1);
+  REQUIRE(run_until(b.io, [&] { return b.source->input_closed == 1; }));
+  CHECK(b.source->input == "a");
+}
+
+TEST_CASE("stdio pump: a writer that came and left before the start is heard, and its leaving too") {
+  bench b;
+  const auto in = b.folder.fifo("in");
+  b.open({.in = in, .out = "", .err = ""});
+  REQUIRE(::write(open_end(in, O_WRONLY).get(), "a", 1) == 1);
+  b.pump->start(b.source);
+  REQUIRE(run_until(b.io, [&] { return b.source->input_closed == 1; }));
+  CHECK(b.source->input == "a");
+}
+
+TEST_CASE("stdio pump: CloseIO ends a stdin that nobody ever opened") {
+  bench b;
+  b.open({.in = b.folder.fifo("in"), .out = "", .err = ""});
+  b.pump->start(b.source);
+  b.pump->close_stdin();
+  REQUIRE(run_until(b.io, [&] { return b.source->input_closed == 1; }));
+}
+
+TEST_CASE("stdio pump: on a terminal a writer that leaves ends nothing and costs no turns; the next "
+          "one goes on") {
+  bench b;
+  const auto in = b.folder.fifo("in");
+  b.open({.in = in, .out = "", .err = "", .terminal = true});
   b.pump->start(b.source);
   REQUIRE(::write(open_end(in, O_WRONLY).get(), "a", 1) == 1);
   REQUIRE(run_until(b.io, [&] { return b.source->input == "a"; }));

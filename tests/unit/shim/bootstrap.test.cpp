@@ -60,6 +60,9 @@ TEST_CASE("socket path: depends on containerd, namespace and pod, and always fit
   CHECK(path != socket_path("/run/other/containerd.sock", ns, "pod1"));
   CHECK(path != socket_path("/run/containerd/containerd.sock", ns, "pod2"));
   CHECK(path != socket_path("/run/containerd/containerd.sock", *namespace_id::parse("x"), "pod1"));
+  const auto folder = pod_directory("/run/containerd/containerd.sock", ns, "pod1");
+  CHECK(folder != pod_directory("/run/other/containerd.sock", ns, "pod1"));
+  CHECK(folder.find("/pods/pod1-") != std::string::npos);
 }
 
 TEST_CASE("listener: a first start listens on a 0600 socket, a second one finds the first") {
