@@ -71,7 +71,9 @@ answer<fuse_entry_out> enter(operation& op, const located& parent, std::string_v
 }
 
 answer<fuse_entry_out> enter(operation& op, const sharefs::share_root::entry& found) {
-  fuse_entry_out entry{}; // valid for no time: shares come and go
+  fuse_entry_out entry{};
+  entry.entry_valid = shared_validity; // else each absolute path would ask twice, for "<c>/rootfs"
+  entry.attr_valid = shared_validity;
   if (!found.tree) {
     entry.nodeid = virtual_node(found.directory);
     entry.attr = virtual_attributes(entry.nodeid);
@@ -81,7 +83,6 @@ answer<fuse_entry_out> enter(operation& op, const sharefs::share_root::entry& fo
   entry.attr = attributes_of(status);
   if (S_ISDIR(status.stx_mode))
     entry.attr.flags = FUSE_ATTR_SUBMOUNT;
-  entry.attr_valid = shared_validity;
   entry.nodeid = TRY(op.where.enter(found.tree, status));
   return entry;
 }

@@ -551,6 +551,7 @@ void stale() {
   EXPECT_ERROR(::fsync(file), ESTALE);
   ::close(file);
   ::close(dir);
+  ::usleep(1'200'000); // names may be believed for a second
   EXPECT_ERROR(::access("/mnt/c2/rootfs", F_OK), ENOENT);
   put(share + "after", "the neighbour goes on");
 }
