@@ -1,6 +1,7 @@
 #include "actors/runtime.hpp"
 
 #include "actors/agent/agent_actor.hpp"
+#include "actors/container/container_actor.hpp"
 #include "actors/devices/device_actor.hpp"
 #include "actors/devices/virtio/fs/device.hpp"
 #include "actors/devices/virtio/vsock/device.hpp"
@@ -51,6 +52,28 @@ struct pod_parts {
   device_manager_args manager;
   device_manager_ref manager_place;
 };
+
+/// A container's supervisor must outlast the way down of the container in it. It is not restarted: the
+/// pod ends when a container's actors cannot be kept alive.
+constexpr actors::child_options container_supervisor{restart_mode::temporary, milliseconds{10'000}};
+
+container_tree make_container(const sandbox_args& pod, const sharefs_ref& sharefs,
+                              container_ledger made) {
+  const auto path = pod.supervisor.path() + "/" + container_tree_name(made.state.id());
+  const container_args logic{pod.pod,
+                             std::make_shared<container_ledger>(std::move(made)),
+                             container_ref{path + "/container"},
+                             pod.me,
+                             pod.agent,
+                             sharefs,
+                             actors::ref<actors::supervisor_actor>{path}};
+  actors::supervisor_args tree;
+  tree.children = [logic] {
+    return std::vector<actors::child_spec>{actors::child(logic.me, {}, run_container, logic)};
+  };
+  return {logic.me,
+          actors::child(logic.supervisor, container_supervisor, actors::supervise, tree)};
+}
 
 } // namespace
 
@@ -192,7 +215,7 @@ std::shared_ptr<pod_parts> runtime::core::make_parts(const sandbox_options& opti
   logic.me = sandbox_ref{path + "/sandbox"};
   logic.machine = machine_ref{path + "/machine"};
   logic.agent = agent_ref{path + "/agent"};
-  logic.sharefs = sharefs_ref{path + "/sharefs"};
+  const sharefs_ref sharefs{path + "/sharefs"};
   logic.supervisor = actors::ref<actors::supervisor_actor>{path};
   out->machine = {out->pod, std::make_shared<machine_ledger>(), logic.machine, logic.me,
                   [this](const std::string& name, hypervisor::event_handler tell) {
@@ -206,9 +229,15 @@ std::shared_ptr<pod_parts> runtime::core::make_parts(const sandbox_options& opti
   bounds.cached_descriptors = out->pod->values.budgets.share_descriptors;
   out->sharefs = {out->pod, std::make_shared<sharefs_ledger>(sharefs_ledger{
                                 std::make_shared<fuse::session>(bounds), {}}),
-                  logic.sharefs};
+                  sharefs};
   add_devices(*out, path);
   logic.devices = out->manager_place;
+  logic.make_container = [pod = logic, sharefs](const create_task& request, std::uint32_t pid,
+                                                bool ready) {
+    container_ledger made{container_state{request, pid}};
+    made.machine_ready = ready;
+    return make_container(pod, sharefs, std::move(made));
+  };
   return out;
 }
 

@@ -14,9 +14,8 @@ namespace {
 using lifecycle::sandbox_phase;
 using lifecycle::verdict;
 
-/// A container's supervisor must outlast the way down of the container in it.
-constexpr actors::child_options container_tree{restart_mode::temporary,
-                                               milliseconds{10'000}};
+/// A container that is gone has nothing left to do on its way down.
+constexpr milliseconds container_end_patience{20'000};
 
 struct sandbox {
   sandbox_actor::stateful_pointer<sandbox_body> self;
@@ -48,7 +47,6 @@ struct sandbox {
 
   void create(const task_call<create_task>& call) const;
   void new_container(const task_call<create_task>& call) const;
-  [[nodiscard]] actors::child_spec container_tree_of(const container_entry& entry) const;
   void removed(const container_id& id) const;
   void shut_down(const task_call<shutdown_sandbox>& call) const;
   void tell_containers(const machine_lost& news) const;
@@ -158,8 +156,8 @@ void sandbox::up(boot_stage stage) const {
 
 void sandbox::running() const {
   log::info(who(), "runs");
-  for (const auto& [id, entry] : ledger().containers)
-    actors::tell(entry.place, machine_ready{ledger().pid});
+  for (const auto& [id, place] : ledger().containers)
+    actors::tell(place, machine_ready{ledger().pid});
   for (const auto& boot : std::exchange(body().boots, {}))
     boot.answer({});
 }
@@ -250,8 +248,8 @@ void sandbox::stopped() const {
 }
 
 void sandbox::tell_containers(const machine_lost& news) const {
-  for (const auto& [id, entry] : ledger().containers)
-    actors::tell(entry.place, news);
+  for (const auto& [id, place] : ledger().containers)
+    actors::tell(place, news);
 }
 
 // -- containers ------------------------------------------------------------------------------------
@@ -262,7 +260,7 @@ void sandbox::create(const task_call<create_task>& call) const {
     return call.reply.answer(tl::unexpected(admitted.error()));
   const auto known = ledger().containers.find(call.command.container);
   if (known != ledger().containers.end()) {
-    actors::tell(known->second.place, call);
+    actors::tell(known->second, call);
     return;
   }
   if (state().reached() == boot_stage::none)
@@ -277,21 +275,16 @@ void sandbox::create(const task_call<create_task>& call) const {
 
 void sandbox::new_container(const task_call<create_task>& call) const {
   const auto& id = call.command.container;
-  const auto path = args->supervisor.path() + "/container:" + id.str();
-  container_entry entry{
-      container_ref{path + "/container"},
-      std::make_shared<container_ledger>(
-          container_ledger{container_state{call.command, ledger().pid}}),
-      actors::ref<actors::supervisor_actor>{path}};
-  entry.ledger->machine_ready = state().phase() == sandbox_phase::running;
-  ledger().containers.emplace(id, entry);
+  const auto tree = args->make_container(call.command, ledger().pid,
+                                         state().phase() == sandbox_phase::running);
+  ledger().containers.emplace(id, tree.place);
   actors::ask(self, args->supervisor, values().runtime.effect_timeout, "add container",
-              actors::add_child{container_tree_of(entry)})
+              actors::add_child{tree.spec})
       .then(
           [it = *this, call] {
             const auto& entries = it.ledger().containers;
             if (const auto at = entries.find(call.command.container); at != entries.end())
-              actors::tell(at->second.place, call);
+              actors::tell(at->second, call);
           },
           [it = *this, call](const failure& why) {
             it.removed(call.command.container);
@@ -299,23 +292,12 @@ void sandbox::new_container(const task_call<create_task>& call) const {
           });
 }
 
-actors::child_spec sandbox::container_tree_of(const container_entry& entry) const {
-  actors::supervisor_args tree;
-  const container_args logic{args->pod,   entry.ledger,  entry.place,     args->me,
-                             args->agent, args->sharefs, entry.supervisor};
-  tree.children = [logic] {
-    return std::vector<actors::child_spec>{actors::child(logic.me, {}, run_container, logic)};
-  };
-  return actors::child(entry.supervisor, container_tree, actors::supervise, tree);
-}
-
 void sandbox::removed(const container_id& id) const {
   state().removed(id);
   if (const auto at = ledger().containers.find(id); at != ledger().containers.end()) {
-    const auto name = std::string{at->second.supervisor.slot()->name()};
     ledger().containers.erase(at);
-    actors::ask(self, args->supervisor, container_tree.grace * 2, "remove container",
-                actors::remove_child{name})
+    actors::ask(self, args->supervisor, container_end_patience, "remove container",
+                actors::remove_child{container_tree_name(id)})
         .then([] {}, [it = *this](const failure& why) { log::warn(it.who(), "{}", why.text); });
   }
   // A pod ends with the container that bears its name: nothing can be asked of it afterwards.
@@ -338,7 +320,7 @@ void sandbox::pass(const task_call<Command>& call) const {
   if (at == ledger().containers.end()) // admitted, but the settings are still being read
     return call.reply.answer(fail(errc::failed_precondition, "{}: {} is being created",
                                   lifecycle::name(what), id));
-  actors::tell(at->second.place, call);
+  actors::tell(at->second, call);
 }
 
 void sandbox::shut_down(const task_call<shutdown_sandbox>& call) const {

@@ -1,28 +1,41 @@
 #pragma once
 
-#include "actors/container/container_actor.hpp"
+#include "actors/sandbox/pod/pod_context.hpp"
 #include "actors/sandbox/sandbox_state.hpp"
 #include "actors/supervision/reply_guard.hpp"
+#include "actors/supervision/supervisor_actor.hpp"
+#include "messages/agent.hpp"
 #include "messages/devices.hpp"
 #include "messages/machine.hpp"
+#include "messages/sandbox.hpp"
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <vector>
 
 namespace troupe {
 
-/// One container as its pod knows it.
-struct container_entry {
+/// A container's actors, made elsewhere: the pod knows the place, not what fills it.
+struct container_tree {
   container_ref place;
-  std::shared_ptr<container_ledger> ledger;
-  actors::ref<actors::supervisor_actor> supervisor;
+  /// The supervisor of the container's own actors.
+  actors::child_spec spec;
 };
+
+/// Name of a container's supervisor below its pod's. Ids hold no ':', so it cannot meet another name.
+[[nodiscard]] inline std::string container_tree_name(const container_id& id) {
+  return "container:" + id.str();
+}
+
+/// Makes a container of this pod; `pid` is 0 and `machine_ready` false while the pod boots.
+using container_maker = std::function<container_tree(const create_task& request, std::uint32_t pid,
+                                                     bool machine_ready)>;
 
 /// What outlives the actor of a pod.
 struct sandbox_ledger {
   sandbox_state state;
-  std::map<container_id, container_entry> containers{};
+  std::map<container_id, container_ref> containers{};
   std::uint32_t pid = 0;
 };
 
@@ -33,7 +46,7 @@ struct sandbox_args {
   machine_ref machine;
   device_manager_ref devices;
   agent_ref agent;
-  sharefs_ref sharefs;
+  container_maker make_container;
   /// Of this pod's actors; containers are added to it.
   actors::ref<actors::supervisor_actor> supervisor;
 };
