@@ -53,8 +53,8 @@ struct pod_parts {
   device_manager_ref manager_place;
 };
 
-/// A container's supervisor must outlast the way down of the container in it. It is not restarted: the
-/// pod ends when a container's actors cannot be kept alive.
+/// A container's supervisor must outlast the way down of the container in it. It is not restarted:
+/// the pod ends when a container's actors cannot be kept alive.
 constexpr actors::child_options container_supervisor{restart_mode::temporary, milliseconds{10'000}};
 
 container_tree make_container(const sandbox_args& pod, const sharefs_ref& sharefs,
@@ -71,8 +71,7 @@ container_tree make_container(const sandbox_args& pod, const sharefs_ref& sharef
   tree.children = [logic] {
     return std::vector<actors::child_spec>{actors::child(logic.me, {}, run_container, logic)};
   };
-  return {logic.me,
-          actors::child(logic.supervisor, container_supervisor, actors::supervise, tree)};
+  return {logic.me, actors::child(logic.supervisor, container_supervisor, actors::supervise, tree)};
 }
 
 } // namespace
@@ -81,8 +80,7 @@ class runtime::core {
 public:
   explicit core(runtime_options options)
       : options_(std::move(options)), fx_({}, options_.faults), watcher_(io_.context()),
-        registry_(std::make_shared<sandbox_registry>()),
-        actors_(system_options_of(options_)) {}
+        registry_(std::make_shared<sandbox_registry>()), actors_(system_options_of(options_)) {}
 
   outcome<void> begin();
   outcome<void> add_sandbox(sandbox_options options);
@@ -115,7 +113,8 @@ private:
   bool stopped_ = false;
 };
 
-// -- start and stop --------------------------------------------------------------------------------
+// -- start and stop
+// --------------------------------------------------------------------------------
 
 actors::system_options runtime::core::system_options_of(const runtime_options& options) {
   auto found = actors::system_options::from_environment();
@@ -130,9 +129,8 @@ outcome<void> runtime::core::begin() {
   workers_ = TRY(devices::worker_pool::start(options_.device_threads));
   actors::supervisor_args tree;
   tree.children = [this] {
-    return std::vector<actors::child_spec>{
-        actors::child(dispatcher_, {}, run_dispatcher,
-                      std::shared_ptr<const sandbox_registry>{registry_})};
+    return std::vector<actors::child_spec>{actors::child(
+        dispatcher_, {}, run_dispatcher, std::shared_ptr<const sandbox_registry>{registry_})};
   };
   root_ = actors_.start_root("root", std::move(tree));
   return {};
@@ -147,7 +145,8 @@ outcome<void> runtime::core::stop(milliseconds patience) {
   return down ? idle : down;
 }
 
-// -- pods ------------------------------------------------------------------------------------------
+// -- pods
+// ------------------------------------------------------------------------------------------
 
 pod_ptr runtime::core::make_pod(const sandbox_options& options) {
   machine_place place;
@@ -157,20 +156,19 @@ pod_ptr runtime::core::make_pod(const sandbox_options& options) {
   place.share_tag = prepare::share_tag;
   place.sockets = {options.directory + "/vsock.vhost", options.directory + "/fs.vhost",
                    options.directory + "/vsock"};
-  return pod_ptr{new pod_context{
-      options.id,
-      std::move(place),
-      options.values.value_or(config::config{}),
-      options.values.has_value(),
-      nullptr,
-      {},
-      fx_,
-      io_.context(),
-      *workers_,
-      [id = options.id, tell = options_.on_event](event::any what) {
-        if (tell)
-          tell({id, std::chrono::system_clock::now(), std::move(what)});
-      }}};
+  return pod_ptr{new pod_context{options.id,
+                                 std::move(place),
+                                 options.values.value_or(config::config{}),
+                                 options.values.has_value(),
+                                 nullptr,
+                                 {},
+                                 fx_,
+                                 io_.context(),
+                                 *workers_,
+                                 [id = options.id, tell = options_.on_event](event::any what) {
+                                   if (tell)
+                                     tell({id, std::chrono::system_clock::now(), std::move(what)});
+                                 }}};
 }
 
 void runtime::core::add_devices(pod_parts& parts, const std::string& path) {
@@ -217,19 +215,24 @@ std::shared_ptr<pod_parts> runtime::core::make_parts(const sandbox_options& opti
   logic.agent = agent_ref{path + "/agent"};
   const sharefs_ref sharefs{path + "/sharefs"};
   logic.supervisor = actors::ref<actors::supervisor_actor>{path};
-  out->machine = {out->pod, std::make_shared<machine_ledger>(), logic.machine, logic.me,
+  out->machine = {out->pod,
+                  std::make_shared<machine_ledger>(),
+                  logic.machine,
+                  logic.me,
                   [this](const std::string& name, hypervisor::event_handler tell) {
-                    return name == "qemu" ? std::shared_ptr<hypervisor::driver>{
-                                                hypervisor::qemu::make(watcher_, std::move(tell))}
-                                          : nullptr;
+                    return name == "qemu"
+                               ? std::shared_ptr<hypervisor::driver>{hypervisor::qemu::make(
+                                     watcher_, std::move(tell))}
+                               : nullptr;
                   },
                   options_.cache_directory};
   out->agent = {out->pod, std::make_shared<agent_ledger>(), logic.agent, logic.me};
   fuse::limits bounds;
   bounds.cached_descriptors = out->pod->values.budgets.share_descriptors;
-  out->sharefs = {out->pod, std::make_shared<sharefs_ledger>(sharefs_ledger{
-                                std::make_shared<fuse::session>(bounds), {}}),
-                  sharefs};
+  out->sharefs = {
+      out->pod,
+      std::make_shared<sharefs_ledger>(sharefs_ledger{std::make_shared<fuse::session>(bounds), {}}),
+      sharefs};
   add_devices(*out, path);
   logic.devices = out->manager_place;
   logic.make_container = [pod = logic, sharefs](const create_task& request, std::uint32_t pid,
@@ -260,9 +263,8 @@ outcome<void> runtime::core::ask_root(const char* stage, Message message) {
   const auto answered = std::make_shared<std::promise<outcome<void>>>();
   auto future = answered->get_future();
   actors_.ask(root_, patience, stage, std::move(message),
-              reply_box<void>{[answered](outcome<void> result) {
-                answered->set_value(std::move(result));
-              }});
+              reply_box<void>{
+                  [answered](outcome<void> result) { answered->set_value(std::move(result)); }});
   return future.get();
 }
 
@@ -274,11 +276,11 @@ outcome<void> runtime::core::add_sandbox(sandbox_options options) {
     if (what.what == actors::supervision_event::kind::escalated)
       pod_given_up(parts, what.why.value_or(failure{}));
   };
-  auto added = ask_root("add sandbox",
-                        actors::add_child{actors::child(
-                            parts->logic.supervisor,
-                            {restart_mode::temporary, milliseconds{30'000}},
-                            actors::supervise, tree)});
+  auto added =
+      ask_root("add sandbox",
+               actors::add_child{actors::child(parts->logic.supervisor,
+                                               {restart_mode::temporary, milliseconds{30'000}},
+                                               actors::supervise, tree)});
   if (!added)
     registry_->remove(options.id);
   return added;
@@ -295,24 +297,26 @@ void runtime::core::pod_given_up(const std::shared_ptr<pod_parts>& parts, const 
   log::error(parts->logic.supervisor.path(), "given up: {}", why.text);
   parts->pod->fate.ended(why);
   const auto end = monotonic_clock::now() + default_stop_patience;
-  fx_.run({parts->pod->id.str(), "end a pod that was given up", end},
-          [parts, end]() -> outcome<void> {
-            if (const auto& driver = parts->machine.ledger->driver)
-              (void)driver->stop(end);
-            parts->vsock.ledger->session.reset();
-            parts->fs.ledger->session.reset();
-            if (parts->pod->journal)
-              (void)pod::close_directory(parts->pod->place.directory, *parts->pod->journal, end);
-            return {};
-          },
-          [this, parts, why](const outcome<void>&) {
-            registry_->remove(parts->pod->id);
-            if (options_.on_sandbox_lost)
-              options_.on_sandbox_lost(parts->pod->id, why);
-          });
+  fx_.run(
+      {parts->pod->id.str(), "end a pod that was given up", end},
+      [parts, end]() -> outcome<void> {
+        if (const auto& driver = parts->machine.ledger->driver)
+          (void)driver->stop(end);
+        parts->vsock.ledger->session.reset();
+        parts->fs.ledger->session.reset();
+        if (parts->pod->journal)
+          (void)pod::close_directory(parts->pod->place.directory, *parts->pod->journal, end);
+        return {};
+      },
+      [this, parts, why](const outcome<void>&) {
+        registry_->remove(parts->pod->id);
+        if (options_.on_sandbox_lost)
+          options_.on_sandbox_lost(parts->pod->id, why);
+      });
 }
 
-// -- commands --------------------------------------------------------------------------------------
+// -- commands
+// --------------------------------------------------------------------------------------
 
 void runtime::core::boot(const sandbox_id& id, milliseconds patience, reply_box<void> reply) {
   const auto place = registry_->find(id);
@@ -338,11 +342,14 @@ void runtime::core::submit(task_call<Command> call, milliseconds pause) {
   actors::tell(dispatcher_, std::move(call));
 }
 
-// -- the public face -------------------------------------------------------------------------------
+// -- the public face
+// -------------------------------------------------------------------------------
 
 runtime::runtime(std::unique_ptr<core> made) : core_(std::move(made)) {}
 
-runtime::~runtime() { (void)stop(default_stop_patience); }
+runtime::~runtime() {
+  (void)stop(default_stop_patience);
+}
 
 outcome<std::unique_ptr<runtime>> runtime::start(runtime_options options) {
   auto made = std::make_unique<core>(std::move(options));
@@ -354,7 +361,9 @@ outcome<void> runtime::add_sandbox(sandbox_options options) {
   return core_->add_sandbox(std::move(options));
 }
 
-outcome<void> runtime::remove_sandbox(const sandbox_id& id) { return core_->remove_sandbox(id); }
+outcome<void> runtime::remove_sandbox(const sandbox_id& id) {
+  return core_->remove_sandbox(id);
+}
 
 void runtime::boot(const sandbox_id& id, milliseconds patience, reply_box<void> reply) {
   core_->boot(id, patience, std::move(reply));
@@ -364,8 +373,12 @@ void runtime::submit(any_task_call call) {
   std::visit([this](auto& typed) { core_->submit(std::move(typed), first_retry); }, call);
 }
 
-asio::io_context& runtime::io() { return core_->io(); }
+asio::io_context& runtime::io() {
+  return core_->io();
+}
 
-outcome<void> runtime::stop(milliseconds patience) { return core_->stop(patience); }
+outcome<void> runtime::stop(milliseconds patience) {
+  return core_->stop(patience);
+}
 
 } // namespace troupe

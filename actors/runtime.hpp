@@ -57,7 +57,8 @@ public:
   /// Boots the machine ahead of any container.
   void boot(const sandbox_id& id, milliseconds patience, reply_box<void> reply);
 
-  /// Hands a command in. A part that is being restarted is asked again until the command's deadline.
+  /// Hands a command in. A part that is being restarted is asked again until the command's
+  /// deadline.
   void submit(any_task_call call);
 
   /// Lets go of a sandbox that was shut down. not_found.

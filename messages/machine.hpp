@@ -13,9 +13,10 @@ struct machine_info {
   std::uint32_t pid = 0;
 };
 
-/// Chooses a hypervisor, checks the configuration and runs the guest. Answered when it runs; asking a
-/// running machine again answers the same. invalid_argument or not_found name a configuration key;
-/// failed_precondition: no hypervisor fits this host, and why; machine_gone: it has ended already.
+/// Chooses a hypervisor, checks the configuration and runs the guest. Answered when it runs; asking
+/// a running machine again answers the same. invalid_argument or not_found name a configuration
+/// key; failed_precondition: no hypervisor fits this host, and why; machine_gone: it has ended
+/// already.
 struct start_machine {
   request_context context;
 };

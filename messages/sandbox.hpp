@@ -14,8 +14,8 @@ struct agent_lost {
   failure why;
 };
 
-/// Boots the machine ahead of any container. Answered when the agent answers; repeating is harmless.
-/// Fails with what stopped the boot; the text names the stage.
+/// Boots the machine ahead of any container. Answered when the agent answers; repeating is
+/// harmless. Fails with what stopped the boot; the text names the stage.
 struct boot_sandbox {
   request_context context;
 };
@@ -28,8 +28,7 @@ using sandbox_actor = actors::protocol<
     actors::notice<task_call<get_state>>, actors::notice<task_call<resize_pty>>,
     actors::notice<task_call<close_io>>, actors::notice<task_call<delete_process>>,
     actors::notice<task_call<shutdown_sandbox>>, actors::request<boot_sandbox, void>,
-    actors::notice<container_removed>, actors::notice<machine_lost>,
-    actors::notice<agent_lost>>;
+    actors::notice<container_removed>, actors::notice<machine_lost>, actors::notice<agent_lost>>;
 using sandbox_ref = actors::ref<sandbox_actor>;
 
 /// From outside to the sandbox that a command names.

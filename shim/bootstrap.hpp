@@ -7,7 +7,8 @@
 
 namespace troupe::shim {
 
-/// Most bytes `start` takes on its standard input; options and bootstrap parameters are far smaller.
+/// Most bytes `start` takes on its standard input; options and bootstrap parameters are far
+/// smaller.
 inline constexpr std::size_t max_bootstrap_input = 1 << 20;
 
 /// Reads a descriptor to its end. resource_exhausted: more than max_bootstrap_input bytes.

@@ -25,7 +25,8 @@ struct command_line {
   bool debug = false;
 };
 
-/// Longest argument we look at: PATH_MAX. A longer one is refused before it reaches a path or a log.
+/// Longest argument we look at: PATH_MAX. A longer one is refused before it reaches a path or a
+/// log.
 inline constexpr std::size_t max_argument_length = 4096;
 
 /// Parses argv[1...]. help wins over version over info over the action word.

@@ -26,9 +26,9 @@ struct forwarder_options {
   milliseconds longest_pause = seconds{5};
 };
 
-/// Hands events to containerd in order, one at a time, until it has taken them. It holds what is not
-/// yet taken: no actor does, so none of it is lost with one. Everything on the io thread but the
-/// constructor and push().
+/// Hands events to containerd in order, one at a time, until it has taken them. It holds what is
+/// not yet taken: no actor does, so none of it is lost with one. Everything on the io thread but
+/// the constructor and push().
 class event_forwarder : public std::enable_shared_from_this<event_forwarder> {
 public:
   [[nodiscard]] static std::shared_ptr<event_forwarder> make(asio::io_context& io,

@@ -15,10 +15,11 @@
 namespace troupe::shim {
 namespace {
 
-/// Opened for reading, too: so a containerd that restarts finds the fifo alive and we never see EPIPE.
+/// Opened for reading, too: so a containerd that restarts finds the fifo alive and we never see
+/// EPIPE.
 unique_fd open_fifo(const std::string& path) {
   unique_fd fd{::open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW)};
-  struct stat found{};
+  struct stat found {};
   if (fd && ::fstat(fd.get(), &found) == 0 && S_ISFIFO(found.st_mode))
     return fd;
   return {};

@@ -1,5 +1,5 @@
-// containerd-shim-troupe-v2: start, delete, and the way to the daemon. Links no CAF: it runs twice per
-// container and is gone in milliseconds.
+// containerd-shim-troupe-v2: start, delete, and the way to the daemon. Links no CAF: it runs twice
+// per container and is gone in milliseconds.
 
 #include "shim/bootstrap.hpp"
 #include "shim/command_line.hpp"

@@ -15,7 +15,8 @@ namespace {
 std::string sha256_hex(std::string_view text) {
   SHA2_CTX context;
   SHA256Init(&context);
-  SHA256Update(&context, static_cast<const std::uint8_t*>(static_cast<const void*>(text.data())), text.size());
+  SHA256Update(&context, static_cast<const std::uint8_t*>(static_cast<const void*>(text.data())),
+               text.size());
   std::array<char, SHA256_DIGEST_STRING_LENGTH> hex{};
   return SHA256End(&context, hex.data());
 }
@@ -28,7 +29,7 @@ std::string pod_hash(const std::string& address, const namespace_id& space,
 outcome<void> make_private_folder(const std::string& path) {
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
     return fail_errno("mkdir " + path, errno);
-  struct stat found{};
+  struct stat found {};
   if (::lstat(path.c_str(), &found) != 0)
     return fail_errno("lstat " + path, errno);
   if (!S_ISDIR(found.st_mode) || found.st_uid != ::geteuid() || (found.st_mode & 077) != 0)

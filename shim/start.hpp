@@ -10,7 +10,8 @@ namespace troupe::shim {
 [[nodiscard]] outcome<std::string> start(const command_line& line);
 
 /// The id that names the pod: the sandbox id of a container that joins one, else `own`.
-/// @param bundle the folder of config.json; an unreadable one is no error here, Create will name it.
+/// @param bundle the folder of config.json; an unreadable one is no error here, Create will name
+/// it.
 [[nodiscard]] std::string pod_of(const std::string& bundle, const container_id& own);
 
 /// The binary that runs now, whatever argv[0] says.

@@ -12,7 +12,8 @@ namespace v2 = containerd::task::v2;
 
 /// Go's zero time: what containerd takes for "has not exited".
 constexpr std::int64_t go_zero_seconds = -62135596800;
-constexpr std::string_view process_type = "types.containerd.io/opencontainers/runtime-spec/1/Process";
+constexpr std::string_view process_type =
+    "types.containerd.io/opencontainers/runtime-spec/1/Process";
 
 template <class Message>
 outcome<Message> parse(const std::string& bytes) {
@@ -124,8 +125,8 @@ outcome<exec_process> decode_exec(const std::string& bytes) {
     return fail(errc::invalid_argument, "spec: of type '{}', expected {}",
                 message.spec().type_url(), process_type);
   if (message.spec().value().size() > max_process_spec)
-    return fail(errc::invalid_argument, "spec: {} bytes, at most {}",
-                message.spec().value().size(), max_process_spec);
+    return fail(errc::invalid_argument, "spec: {} bytes, at most {}", message.spec().value().size(),
+                max_process_spec);
   out.spec_json = message.spec().value();
   return out;
 }

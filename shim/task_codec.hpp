@@ -40,7 +40,8 @@ inline constexpr std::uint32_t max_signal = 64;
 
 /// containerd's topic: "/tasks/exit".
 [[nodiscard]] std::string_view topic(const event::any& what) noexcept;
-/// A ForwardRequest, ready to send. The Any's type is the bare message name, as containerd wants it.
+/// A ForwardRequest, ready to send. The Any's type is the bare message name, as containerd wants
+/// it.
 [[nodiscard]] std::string encode_event(const event::record& record, const namespace_id& space);
 
 } // namespace troupe::shim

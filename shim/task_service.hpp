@@ -18,9 +18,9 @@ struct task_service_options {
   std::function<void()> on_gone;
 };
 
-/// containerd's Task service, version 2: every method decodes, hands a command to `port` and encodes
-/// the answer. It keeps nothing, so it cannot lose anything.
-/// Checkpoint, Pause, Resume, Stats and Update answer `unimplemented`.
+/// containerd's Task service, version 2: every method decodes, hands a command to `port` and
+/// encodes the answer. It keeps nothing, so it cannot lose anything. Checkpoint, Pause, Resume,
+/// Stats and Update answer `unimplemented`.
 void add_task_service(ttrpc::server& server, task_port port, task_service_options options);
 
 /// Name of the service on the wire.

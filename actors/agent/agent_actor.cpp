@@ -71,25 +71,24 @@ answer<void> relay(self_pointer self, const shared_args& args,
   return reply;
 }
 
-// -- connect ---------------------------------------------------------------------------------------
+// -- connect
+// ---------------------------------------------------------------------------------------
 
 using stream_box = std::shared_ptr<std::optional<ttrpc::stream_socket>>;
 
 /// A dial whose socket ends up in `box`.
 auto dial(self_pointer self, const shared_args& args, std::uint32_t port, time_point deadline,
           const stream_box& box) {
-  return await_callback<void>(
-      self, [args, box, options = dial_options_of(args, port, deadline)](
-                std::function<void(outcome<void>)> done) {
-        agent::hybrid_dial::start(
-            args->pod->io, options,
-            [box, done = std::move(done)](outcome<ttrpc::stream_socket> stream) {
-              if (!stream)
-                return done(tl::unexpected(std::move(stream).error()));
-              box->emplace(std::move(*stream));
-              done({});
-            });
-      });
+  return await_callback<void>(self, [args, box, options = dial_options_of(args, port, deadline)](
+                                        std::function<void(outcome<void>)> done) {
+    agent::hybrid_dial::start(args->pod->io, options,
+                              [box, done = std::move(done)](outcome<ttrpc::stream_socket> stream) {
+                                if (!stream)
+                                  return done(tl::unexpected(std::move(stream).error()));
+                                box->emplace(std::move(*stream));
+                                done({});
+                              });
+  });
 }
 
 /// The log is a convenience: a guest without one is no failure.
@@ -114,16 +113,14 @@ void ask_features(self_pointer self, const shared_args& args, const request_cont
 
 void set_up_sandbox(self_pointer self, const shared_args& args, const connect_agent& wanted,
                     const reply_guard<void>& reply) {
-  invoke(self, args, agent::call::create_sandbox,
-         prepare::sandbox(args->pod->id, wanted.hostname), wanted.context)
-      .then(
-          [self, args, context = wanted.context, reply] {
-            ask_features(self, args, context, reply);
-          },
-          [args, reply](failure why) {
-            args->ledger->client.reset();
-            reply.answer(tl::unexpected(std::move(why)));
-          });
+  invoke(self, args, agent::call::create_sandbox, prepare::sandbox(args->pod->id, wanted.hostname),
+         wanted.context)
+      .then([self, args, context = wanted.context,
+             reply] { ask_features(self, args, context, reply); },
+            [args, reply](failure why) {
+              args->ledger->client.reset();
+              reply.answer(tl::unexpected(std::move(why)));
+            });
 }
 
 void take_connection(const shared_args& args, ttrpc::stream_socket stream) {
@@ -148,7 +145,8 @@ answer<void> connect(self_pointer self, const shared_args& args, const connect_a
   return reply;
 }
 
-// -- processes -------------------------------------------------------------------------------------
+// -- processes
+// -------------------------------------------------------------------------------------
 
 answer<void> start(self_pointer self, const shared_args& args, const guest_start& wanted) {
   if (wanted.exec)
@@ -212,8 +210,8 @@ void watch(const shared_args& args, const guest_watch& wanted) {
   request.set_exec_id(wanted.key.exec.str());
   request.set_keep(args->ledger->features.keep_exit);
   client->invoke(agent::call::wait_process, request,
-                 [key = wanted.key, observer = wanted.observer](
-                     const outcome<grpc::WaitProcessResponse>& answer) {
+                 [key = wanted.key,
+                  observer = wanted.observer](const outcome<grpc::WaitProcessResponse>& answer) {
                    if (answer)
                      actors::tell(observer, guest_exit{key, exit_of(*answer)});
                    else
@@ -224,8 +222,7 @@ void watch(const shared_args& args, const guest_watch& wanted) {
 answer<guest_streams> streams(const shared_args& args, const open_streams& wanted) {
   const auto& ledger = *args->ledger;
   if (!ledger.client)
-    return actors::refuse(errc::agent_gone, "streams of {}: not connected",
-                          wanted.key.to_string());
+    return actors::refuse(errc::agent_gone, "streams of {}: not connected", wanted.key.to_string());
   return guest_streams{std::make_shared<stdio::agent_streams>(ledger.client, wanted.key,
                                                               ledger.features, wanted.terminal),
                        ledger.features.keep_exit};

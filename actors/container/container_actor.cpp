@@ -54,7 +54,8 @@ struct container {
   void answer_unborn(const task_call<Command>& call) const;
 };
 
-// -- way up ----------------------------------------------------------------------------------------
+// -- way up
+// ----------------------------------------------------------------------------------------
 
 void container::go_on() const {
   if (body().busy)
@@ -84,8 +85,8 @@ void container::step_up() const {
 
 void container::prepare() const {
   body().busy = true;
-  const auto job = args->pod->job("prepare " + state().id().str(),
-                                  values().runtime.effect_timeout, actors::now(self));
+  const auto job = args->pod->job("prepare " + state().id().str(), values().runtime.effect_timeout,
+                                  actors::now(self));
   const prepare::prepare_options options{values().runtime.disable_guest_seccomp};
   // Descriptors are boxed: the job's value must be copyable on its way through the actor.
   auto box = std::make_shared<prepare::prepared_container>();
@@ -110,8 +111,8 @@ void container::prepare() const {
 
 void container::share() const {
   body().busy = true;
-  auto trees = std::make_shared<std::vector<prepare::shared_tree>>(
-      std::move(ledger().prepared.trees));
+  auto trees =
+      std::make_shared<std::vector<prepare::shared_tree>>(std::move(ledger().prepared.trees));
   actors::ask(self, args->sharefs, values().runtime.effect_timeout, "share root file system",
               add_shares{{}, state().id(), std::move(trees)})
       .then([it = *this] { it.reach(container_step::shared); },
@@ -141,8 +142,8 @@ void container::created() const {
   state().created();
   add_process(*ledger().init);
   log::info(who(), "created");
-  args->pod->publish(event::task_created{state().id(), request.bundle, request.rootfs, request.io,
-                                         state().pid()});
+  args->pod->publish(
+      event::task_created{state().id(), request.bundle, request.rootfs, request.io, state().pid()});
   for (const auto& creator : std::exchange(body().creators, {}))
     creator.answer(task_pid{state().pid()});
 }
@@ -161,7 +162,8 @@ void container::break_off(const failure& why) const {
   go_on();
 }
 
-// -- way down --------------------------------------------------------------------------------------
+// -- way down
+// --------------------------------------------------------------------------------------
 
 void container::step_down() const {
   switch (state().reached()) {
@@ -211,19 +213,19 @@ void container::leave(container_step step) const {
 
 void container::gone() const {
   if (ledger().init) {
-    args->pod->publish(
-        event::task_deleted{state().id(), state().pid(), ledger().last_words.exit});
+    args->pod->publish(event::task_deleted{state().id(), state().pid(), ledger().last_words.exit});
     log::info(who(), "deleted");
   }
   for (const auto& creator : std::exchange(body().creators, {}))
-    creator.answer(tl::unexpected(
-        ledger().broken.value_or(failure{errc::cancelled, "create: the container was deleted", 0})));
+    creator.answer(tl::unexpected(ledger().broken.value_or(
+        failure{errc::cancelled, "create: the container was deleted", 0})));
   for (const auto& remover : std::exchange(body().removers, {}))
     remover.answer(ledger().last_words);
   actors::tell(args->owner, container_removed{state().id()});
 }
 
-// -- processes -------------------------------------------------------------------------------------
+// -- processes
+// -------------------------------------------------------------------------------------
 
 outcome<process_entry> container::new_process(const process_key& key, stdio_paths io) const {
   const auto name = key.exec.empty() ? std::string{"init"} : "exec:" + key.exec.str();
@@ -278,12 +280,15 @@ void container::process_gone(const process_removed& news) const {
   news.reply.answer(news.answer);
 }
 
-// -- commands --------------------------------------------------------------------------------------
+// -- commands
+// --------------------------------------------------------------------------------------
 
 void container::create(const task_call<create_task>& call) const {
   if (!state().same_request(call.command))
-    return call.reply.answer(fail(errc::already_exists, "container id: {} is in use with other "
-                                                        "mounts or streams", state().id()));
+    return call.reply.answer(fail(errc::already_exists,
+                                  "container id: {} is in use with other "
+                                  "mounts or streams",
+                                  state().id()));
   if (state().phase() == process_phase::created)
     return call.reply.answer(task_pid{state().pid()});
   body().creators.push_back(call.reply);
@@ -391,8 +396,8 @@ void container::machine_gone(const machine_lost& news) const {
 
 } // namespace
 
-container_actor::behavior_type
-run_container(container_actor::stateful_pointer<container_body> self, container_args given) {
+container_actor::behavior_type run_container(container_actor::stateful_pointer<container_body> self,
+                                             container_args given) {
   const container it{self, std::make_shared<const container_args>(std::move(given))};
   if (it.ledger().init)
     it.add_process(*it.ledger().init);

@@ -23,8 +23,8 @@ std::optional<failure> first_failure(const stdio::stdio_report& report) {
   return std::nullopt;
 }
 
-/// A client that stops reading its fifo must not keep an exit from being told for ever. The pump goes
-/// on until the process is deleted.
+/// A client that stops reading its fifo must not keep an exit from being told for ever. The pump
+/// goes on until the process is deleted.
 constexpr milliseconds drain_patience{10'000};
 
 /// Everything a handler needs; copied into callbacks, which run as the actor's own messages.
@@ -68,9 +68,12 @@ struct process {
   void machine_gone() const;
 };
 
-// -- end -------------------------------------------------------------------------------------------
+// -- end
+// -------------------------------------------------------------------------------------------
 
-void process::watch() const { actors::tell(args->agent, guest_watch{state().key(), args->me}); }
+void process::watch() const {
+  actors::tell(args->agent, guest_watch{state().key(), args->me});
+}
 
 void process::finish_if_over() const {
   if (!state().take_finish())
@@ -128,7 +131,8 @@ void process::machine_gone() const {
   finish_if_over();
 }
 
-// -- start -----------------------------------------------------------------------------------------
+// -- start
+// -----------------------------------------------------------------------------------------
 
 void process::answer_starters(const outcome<task_pid>& with) const {
   for (const auto& starter : std::exchange(self->state.starters, {}))
@@ -213,7 +217,8 @@ void process::resume() const {
   finish_if_over();
 }
 
-// -- commands --------------------------------------------------------------------------------------
+// -- commands
+// --------------------------------------------------------------------------------------
 
 void process::kill(const task_call<kill_process>& call) const {
   const auto& wanted = call.command;
@@ -286,11 +291,12 @@ void process::remove(const task_call<delete_process>& call) const {
 
 } // namespace
 
-outcome<std::shared_ptr<stdio::stdio_pump>>
-open_pump(const pod_context& pod, const process_ref& place, const process_key& key,
-          const stdio_paths& io) {
-  auto pump = TRY(
-      stdio::stdio_pump::open(pod.io, io, [place, key](const stdio::stdio_report& report) {
+outcome<std::shared_ptr<stdio::stdio_pump>> open_pump(const pod_context& pod,
+                                                      const process_ref& place,
+                                                      const process_key& key,
+                                                      const stdio_paths& io) {
+  auto pump =
+      TRY(stdio::stdio_pump::open(pod.io, io, [place, key](const stdio::stdio_report& report) {
         actors::tell(place, output_drained{key, first_failure(report)});
       }));
   return std::make_shared<stdio::stdio_pump>(std::move(pump));

@@ -54,7 +54,8 @@ struct sandbox {
   void pass(const task_call<Command>& call) const;
 };
 
-// -- way up ----------------------------------------------------------------------------------------
+// -- way up
+// ----------------------------------------------------------------------------------------
 
 void sandbox::go_on() const {
   if (body().busy)
@@ -162,7 +163,8 @@ void sandbox::running() const {
     boot.answer({});
 }
 
-// -- way down --------------------------------------------------------------------------------------
+// -- way down
+// --------------------------------------------------------------------------------------
 
 void sandbox::stage_failed(boot_stage stage, const failure& why) const {
   body().busy = false;
@@ -252,7 +254,8 @@ void sandbox::tell_containers(const machine_lost& news) const {
     actors::tell(place, news);
 }
 
-// -- containers ------------------------------------------------------------------------------------
+// -- containers
+// ------------------------------------------------------------------------------------
 
 void sandbox::create(const task_call<create_task>& call) const {
   const auto admitted = state().admit(call.command);
@@ -275,8 +278,8 @@ void sandbox::create(const task_call<create_task>& call) const {
 
 void sandbox::new_container(const task_call<create_task>& call) const {
   const auto& id = call.command.container;
-  const auto tree = args->make_container(call.command, ledger().pid,
-                                         state().phase() == sandbox_phase::running);
+  const auto tree =
+      args->make_container(call.command, ledger().pid, state().phase() == sandbox_phase::running);
   ledger().containers.emplace(id, tree.place);
   actors::ask(self, args->supervisor, values().runtime.effect_timeout, "add container",
               actors::add_child{tree.spec})
@@ -318,8 +321,8 @@ void sandbox::pass(const task_call<Command>& call) const {
     return call.reply.answer(tl::unexpected(routed.error()));
   const auto at = ledger().containers.find(id);
   if (at == ledger().containers.end()) // admitted, but the settings are still being read
-    return call.reply.answer(fail(errc::failed_precondition, "{}: {} is being created",
-                                  lifecycle::name(what), id));
+    return call.reply.answer(
+        fail(errc::failed_precondition, "{}: {} is being created", lifecycle::name(what), id));
   actors::tell(at->second, call);
 }
 

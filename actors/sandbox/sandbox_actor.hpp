@@ -23,7 +23,8 @@ struct container_tree {
   actors::child_spec spec;
 };
 
-/// Name of a container's supervisor below its pod's. Ids hold no ':', so it cannot meet another name.
+/// Name of a container's supervisor below its pod's. Ids hold no ':', so it cannot meet another
+/// name.
 [[nodiscard]] inline std::string container_tree_name(const container_id& id) {
   return "container:" + id.str();
 }

@@ -17,7 +17,8 @@
 #include <unordered_map>
 #include <vector>
 
-/// What a guest sees of the host: a tree of names that exists only here, with one host tree under each.
+/// What a guest sees of the host: a tree of names that exists only here, with one host tree under
+/// each.
 namespace troupe::sharefs {
 
 /// Longest name of a file or directory (NAME_MAX of Linux). A longer one never reaches the host.
@@ -27,7 +28,8 @@ inline constexpr std::size_t max_share_depth = 8;
 /// Shares of one machine. Each pins one descriptor, and a listing of them is built in memory.
 inline constexpr std::size_t max_shares = 4096;
 
-/// Whether `name` may be one component of a path: 1 ... max_name_length bytes, no '/', no NUL, neither
+/// Whether `name` may be one component of a path: 1 ... max_name_length bytes, no '/', no NUL,
+/// neither
 /// "." nor "..". Every name a guest sends passes here before the host sees it.
 [[nodiscard]] bool is_component(std::string_view name) noexcept;
 
@@ -67,8 +69,8 @@ private:
 
 using share_ptr = std::shared_ptr<share>;
 
-/// The tree of names. Thread-safe. Directories come and go with the shares below them; their numbers
-/// are never used twice, so that a guest that kept one finds nothing.
+/// The tree of names. Thread-safe. Directories come and go with the shares below them; their
+/// numbers are never used twice, so that a guest that kept one finds nothing.
 class share_root {
 public:
   static constexpr std::uint64_t top = 1;
@@ -84,7 +86,8 @@ public:
   };
 
   /// Puts `tree` at `path` ("c1/rootfs"), making the directories above it.
-  /// @returns invalid_argument naming the component, already_exists when the path or a part of it is
+  /// @returns invalid_argument naming the component, already_exists when the path or a part of it
+  /// is
   ///          a share, resource_exhausted at max_shares.
   [[nodiscard]] outcome<void> add(std::string_view path, share_ptr tree);
 
@@ -109,9 +112,9 @@ private:
   std::size_t shares_ = 0;
 };
 
-/// A private copy of the mount at `path` that is attached nowhere: what the guest gets is this copy,
-/// so that unmounting, moving or covering the original cannot lead it elsewhere. The path's last
-/// component must not be a symlink, and no component may be when `beneath` is given.
+/// A private copy of the mount at `path` that is attached nowhere: what the guest gets is this
+/// copy, so that unmounting, moving or covering the original cannot lead it elsewhere. The path's
+/// last component must not be a symlink, and no component may be when `beneath` is given.
 /// @param beneath directory that `path` is relative to and must not leave; -1 for an absolute path.
 /// @param recursive whether mounts below come along.
 /// Needs CAP_SYS_ADMIN. With policy.read_only the copy itself is read-only, too.

@@ -12,7 +12,8 @@
 
 namespace troupe {
 
-/// What outlives the actor of a pod's shares. The session is the device's as well; it is thread-safe.
+/// What outlives the actor of a pod's shares. The session is the device's as well; it is
+/// thread-safe.
 struct sharefs_ledger {
   std::shared_ptr<fuse::session> session;
   /// The names each container has in the share root.

@@ -34,8 +34,8 @@ struct launched {
   std::string why;
 };
 
-/// A file that the configuration names and that is not there is the configuration's fault; to a caller
-/// of Create, not_found would say that the task is unknown.
+/// A file that the configuration names and that is not there is the configuration's fault; to a
+/// caller of Create, not_found would say that the task is unknown.
 outcome<void> check_plan(hypervisor::driver& driver, const hypervisor::machine_config& plan) {
   auto checked = driver.prepare(plan);
   if (!checked && checked.error().code == errc::not_found)
@@ -47,8 +47,8 @@ outcome<void> check_plan(hypervisor::driver& driver, const hypervisor::machine_c
 outcome<launched> launch_blocking(const machine_args& args, time_point deadline) {
   auto& pod = *args.pod;
   const auto kvm = hypervisor::probe_kvm_cached(args.probe_cache);
-  const auto chosen = TRY(hypervisor::choose(pod.values.runtime.hypervisor_name,
-                                             pod.values.qemu.allow_emulation, kvm));
+  const auto chosen = TRY(
+      hypervisor::choose(pod.values.runtime.hypervisor_name, pod.values.qemu.allow_emulation, kvm));
   launched out;
   out.why = chosen.why;
   out.driver = args.make_driver(chosen.hypervisor, [me = args.me](const auto& what) {

@@ -12,7 +12,8 @@
 
 namespace troupe {
 
-/// What outlives the actor of a machine. The driver is used on fx workers as well: it is thread-safe.
+/// What outlives the actor of a machine. The driver is used on fx workers as well: it is
+/// thread-safe.
 struct machine_ledger {
   std::shared_ptr<hypervisor::driver> driver;
   /// Of the VMM's process.
@@ -27,8 +28,7 @@ struct machine_args {
   machine_ref me;
   sandbox_ref owner;
   /// Makes a driver for the hypervisor of that name; its events come as machine_news.
-  std::function<std::shared_ptr<hypervisor::driver>(const std::string&,
-                                                    hypervisor::event_handler)>
+  std::function<std::shared_ptr<hypervisor::driver>(const std::string&, hypervisor::event_handler)>
       make_driver;
   /// Where the probe of /dev/kvm is remembered.
   std::string probe_cache;

@@ -9,7 +9,8 @@ namespace troupe {
 /// names the field or the stage. `docs/errors.md` tells what each means to a caller.
 ///
 /// Why a closed list: containerd decides by gRPC code what to do next (NOT_FOUND of a Delete means
-/// "gone", UNAVAILABLE means "try again"), so a new kind of failure needs a decision, not a default.
+/// "gone", UNAVAILABLE means "try again"), so a new kind of failure needs a decision, not a
+/// default.
 enum class errc : std::uint8_t {
   invalid_argument = 1, ///< The caller's input is wrong; the text names the field.
   not_found,            ///< No such sandbox, container, process or file.

@@ -9,11 +9,13 @@
 
 namespace troupe {
 
-/// Longest id we take. containerd itself stops at 76 characters; ids end up in paths and socket names.
+/// Longest id we take. containerd itself stops at 76 characters; ids end up in paths and socket
+/// names.
 inline constexpr std::size_t max_id_length = 76;
 
-/// Whether `text` may be an id: first character alphanumeric, the rest alphanumeric or one of `._-`,
-/// 1 ... max_id_length characters. So an id is always one path component and never "." or "..".
+/// Whether `text` may be an id: first character alphanumeric, the rest alphanumeric or one of
+/// `._-`, 1 ... max_id_length characters. So an id is always one path component and never "." or
+/// "..".
 /// @returns invalid_argument that names `field` and what is wrong with the text.
 [[nodiscard]] outcome<void> check_id(std::string_view field, std::string_view text);
 

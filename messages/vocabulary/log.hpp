@@ -9,9 +9,9 @@
 #include <string_view>
 #include <utility>
 
-/// Logging as a port: code says what happened, the program decides where it goes (the bundle's `log`
-/// fifo through spdlog, a vsock stream in the guest, a vector in tests). Without a sink nothing is
-/// written: `start` must not put a stray byte on stderr.
+/// Logging as a port: code says what happened, the program decides where it goes (the bundle's
+/// `log` fifo through spdlog, a vsock stream in the guest, a vector in tests). Without a sink
+/// nothing is written: `start` must not put a stray byte on stderr.
 namespace troupe::log {
 
 enum class level : std::uint8_t { trace, debug, info, warn, error };

@@ -24,7 +24,8 @@ struct failure {
   friend bool operator==(const failure&, const failure&) = default;
 };
 
-/// A value or the failure that stood in its way. [[nodiscard]] by the type: an ignored outcome is a bug.
+/// A value or the failure that stood in its way. [[nodiscard]] by the type: an ignored outcome is a
+/// bug.
 template <class T>
 using outcome = tl::expected<T, failure>;
 
@@ -36,8 +37,8 @@ template <class... Args>
   return failed{failure{code, fmt::format(text, std::forward<Args>(args)...), 0}};
 }
 
-/// A failed system call. `what` names it with its object: "open /dev/kvm". ENOENT and EEXIST and the
-/// like stay host_io: only the caller knows whose fault a missing file is.
+/// A failed system call. `what` names it with its object: "open /dev/kvm". ENOENT and EEXIST and
+/// the like stay host_io: only the caller knows whose fault a missing file is.
 [[nodiscard]] failed fail_errno(std::string_view what, int os_error);
 
 /// The same failure, seen from one level up: "boot: start qemu: ...".

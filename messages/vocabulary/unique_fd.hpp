@@ -26,8 +26,8 @@ public:
   /// Gives the descriptor away; the caller must close it.
   [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
 
-  /// Closes what is held and takes `fd`. Errors of close(2) are not reported: Linux has let go of the
-  /// descriptor in every case, and data that must be safe is fsync'ed before.
+  /// Closes what is held and takes `fd`. Errors of close(2) are not reported: Linux has let go of
+  /// the descriptor in every case, and data that must be safe is fsync'ed before.
   void reset(int fd = -1) noexcept {
     if (fd_ >= 0 && fd_ != fd)
       ::close(fd_);

@@ -1,7 +1,5 @@
 """What is wrong is named, and nothing is left behind."""
 
-import json
-
 import bed as testbed
 
 
@@ -41,10 +39,7 @@ def test_emulation_not_allowed(bed):
 
 
 def test_kernel_that_never_answers(bed):
-    text = bed.config.read_text().replace("[runtime]", "[runtime]\nboot_timeout_ms = 5000")
-    kernel = json.dumps(str(bed.build / "bin/troupe-agent"))
-    bed.config.write_text(text + f"\nkernel = {kernel}\n" if "kernel =" not in text else text.replace(
-        json.dumps(str(bed.build / "guest/vmlinux-product")), kernel))
+    bed.configure(kernel=str(bed.build / "bin/troupe-agent"))
     refused(bed, "boot")
 
 

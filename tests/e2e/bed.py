@@ -1,7 +1,7 @@
-"""A test bed: a private containerd with our shim, an image made on the spot, and a look at what is left.
+"""A test bed: a private containerd with our shim, an image made on the spot, and what is left.
 
-A test file defines functions `test_...(bed)` and ends with `bed.main(globals())`. TROUPE_BUILD names the
-build folder. Exit status 77: skipped, with the reason.
+A test file defines functions `test_...(bed)` and ends with `bed.main(globals())`. TROUPE_BUILD is
+the build folder. Exit status 77: skipped, with the reason.
 """
 
 import gzip
@@ -128,7 +128,8 @@ class Bed:
             **changes,
         }
         lines = [f"{key} = {json.dumps(value)}" for key, value in keys.items() if value is not None]
-        self.config.write_text("[runtime]\nlog_level = \"debug\"\n[hypervisor.qemu]\n" + "\n".join(lines))
+        head = '[runtime]\nlog_level = "debug"\n[hypervisor.qemu]\n'
+        self.config.write_text(head + "\n".join(lines))
 
     def up(self):
         (self.home / "containerd.toml").write_text(
@@ -147,7 +148,11 @@ class Bed:
         log = open(self.home / "containerd.log", "wb")
         self.containerd = subprocess.Popen(
             inside + ["containerd", "-c", str(self.home / "containerd.toml")],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            start_new_session=True,
         )
         end = time.monotonic() + 30
         while self.ctr("version", check=False).returncode != 0:
@@ -178,13 +183,15 @@ class Bed:
         return result
 
     def run(self, name, *command, options=(), check=False, **more):
-        return self.ctr("run", "--rm", "--runtime", RUNTIME, *options, IMAGE, name, *command, check=check, **more)
+        words = ["run", "--rm", "--runtime", RUNTIME, *options, IMAGE, name, *command]
+        return self.ctr(*words, check=check, **more)
 
     def start(self, name, *command, options=()):
         return self.ctr("run", "-d", "--runtime", RUNTIME, *options, IMAGE, name, *command)
 
     def exec(self, name, exec_id, *command, options=(), check=False, **more):
-        return self.ctr("task", "exec", "--exec-id", exec_id, *options, name, *command, check=check, **more)
+        words = ["task", "exec", "--exec-id", exec_id, *options, name, *command]
+        return self.ctr(*words, check=check, **more)
 
     def remove(self, name):
         """Kills and removes a container made by start()."""
@@ -211,7 +218,8 @@ class Bed:
 
     def show_logs(self):
         log = (self.home / "containerd.log").read_bytes().decode(errors="replace").splitlines()
-        ours = [line for line in log if "actor=" in line or "level=error" in line or "level=warn" in line]
+        marks = ("actor=", "level=error", "level=warn")
+        ours = [line for line in log if any(mark in line for mark in marks)]
         print("\n".join("  | " + line[:400] for line in ours[-60:]))
 
 

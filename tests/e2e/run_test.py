@@ -62,7 +62,8 @@ def test_events_once_and_in_order(bed):
     bed.remove("c1")
     bed.wait_for(lambda: any(topic == "/tasks/delete" for topic, _ in events.seen), "delete event")
     events.close()
-    mine = [(t, e.get("exec_id") or e.get("id", "")) for t, e in events.seen if e["container_id"] == "c1"]
+    seen = [(t, e) for t, e in events.seen if e["container_id"] == "c1"]
+    mine = [(t, e.get("exec_id") or e.get("id", "")) for t, e in seen]
     init = [t for t, who in mine if who in ("", "c1")]
     added = [t for t, who in mine if who == "e1"]
     assert init == ["/tasks/create", "/tasks/start", "/tasks/exit", "/tasks/delete"], mine

@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """What our runs leave on a host: a picture before, a picture after, and the difference.
 
-usage: leftovers.py snapshot FILE        leftovers.py compare FILE    (exit status 1: something is left)
+usage: leftovers.py snapshot FILE
+       leftovers.py compare FILE      exit status 1: something is left
 
 Looked at: our processes, mounts in every mount namespace, named network namespaces, taps, cgroups,
-sockets and fifos in our folders and containerd's, loop devices. A peer's (runc's) own are not counted.
+sockets and fifos in our folders and containerd's, loop devices. A peer's own are not counted.
 """
 
 import glob
@@ -83,7 +84,8 @@ def files():
                     mode = os.lstat(path).st_mode
                 except OSError:
                     continue
-                kind = {stat.S_IFSOCK: "socket", stat.S_IFIFO: "fifo"}.get(stat.S_IFMT(mode), "file")
+                kinds = {stat.S_IFSOCK: "socket", stat.S_IFIFO: "fifo"}
+                kind = kinds.get(stat.S_IFMT(mode), "file")
                 found.add(f"{kind} {path}")
     return found
 
@@ -102,9 +104,8 @@ def loops():
 
 
 def snapshot():
-    return (
-        processes() | mounts() | names("netns", "/run/netns/*") | taps() | cgroups() | files() | loops()
-    )
+    spaces = names("netns", "/run/netns/*")
+    return processes() | mounts() | spaces | taps() | cgroups() | files() | loops()
 
 
 def main():

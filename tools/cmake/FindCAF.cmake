@@ -1,4 +1,5 @@
-# Debian ships CAF without a package file. Only caf_core is wanted: caf_io brings threads and a network stack.
+# Debian ships CAF without a package file. Only caf_core is wanted: caf_io brings threads and a
+# network stack.
 find_path(CAF_INCLUDE_DIR caf/actor_system.hpp)
 find_library(CAF_CORE_LIBRARY caf_core)
 include(FindPackageHandleStandardArgs)

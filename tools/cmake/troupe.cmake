@@ -3,9 +3,11 @@
 #   troupe_leaf(NAME sources... LINK libs...)      static library troupe_NAME, without CAF
 #   troupe_actors(NAME sources... LINK libs...)    static library troupe_NAME, with CAF
 #   troupe_program(NAME sources... LINK libs...)   executable NAME in bin/
-#   troupe_test(NAME sources... LINK libs... [LABELS l...] [TIMEOUT s])   Catch2 suite, a ctest entry test.NAME
-#   troupe_fuzz(NAME source LINK libs... CORPUS dir)   libFuzzer target; without clang, a replay of the corpus
-#   troupe_proto(NAME files.proto... )             static library troupe_NAME of generated code, lite runtime
+#   troupe_test(NAME sources... LINK libs... [LABELS l...] [TIMEOUT s])
+#                                                  Catch2 suite test.NAME, ctest entry NAME
+#   troupe_fuzz(NAME source LINK libs... CORPUS dir)
+#                                                  libFuzzer target; without clang, a replay
+#   troupe_proto(NAME files.proto... )             static library troupe_NAME of generated code
 
 add_library(troupe_flags INTERFACE)
 target_include_directories(troupe_flags INTERFACE ${CMAKE_SOURCE_DIR})
@@ -103,8 +105,9 @@ function(troupe_proto name)
   add_library(troupe_${name} STATIC ${sources})
   target_include_directories(troupe_${name} SYSTEM PUBLIC ${out})
   # A program with the property TROUPE_STATIC (the guest agent) gets the archive.
+  set(lite protobuf::libprotobuf-lite)
   target_link_libraries(troupe_${name} PUBLIC
-    $<IF:$<BOOL:$<TARGET_PROPERTY:TROUPE_STATIC>>,${PROTOBUF_LITE_ARCHIVE},protobuf::libprotobuf-lite>)
+    $<IF:$<BOOL:$<TARGET_PROPERTY:TROUPE_STATIC>>,${PROTOBUF_LITE_ARCHIVE},${lite}>)
   target_include_directories(troupe_${name} SYSTEM PUBLIC ${Protobuf_INCLUDE_DIRS})
   target_compile_options(troupe_${name} PRIVATE -O1 -w)
 endfunction()

@@ -34,7 +34,9 @@ MAY_INCLUDE = {
     "leaf": {"vocabulary", "wire", "config", "protocol"},
     "state": {"vocabulary", "wire", "protocol", "leaf"},
     "actor": {"vocabulary", "wire", "config", "protocol", "supervision", "leaf", "state"},
-    "runtime": {"vocabulary", "wire", "config", "protocol", "supervision", "leaf", "state", "actor"},
+    "runtime": {
+        "vocabulary", "wire", "config", "protocol", "supervision", "leaf", "state", "actor",
+    },
     "shim": {"vocabulary", "wire", "config", "protocol", "leaf", "runtime"},
     "tools": {"vocabulary", "wire", "config", "protocol", "leaf", "runtime"},
     "guest": {"vocabulary", "wire"},
@@ -64,7 +66,7 @@ LIBRARIES = {
     r"seccomp": ["guest/agent/", "actors/sandbox/seccomp/"],
 }
 
-# Deadlines, threads and the host reach an actor through ports, so that the simulation can replace them.
+# Deadlines, threads and the host reach an actor through ports: the simulation replaces them.
 NOT_IN_ACTORS = re.compile(r"std::(this_)?thread\b|steady_clock::now|::sleep\b")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')
@@ -200,12 +202,18 @@ GOOD = {
 BAD = [
     {"messages/vocabulary/a.hpp": '#include "config/b.hpp"\n'},
     {"config/a.hpp": "#include <caf/all.hpp>\n"},
-    {"actors/x/leaf/l.hpp": '#include "messages/x.hpp"\n', "messages/x.hpp": "#include <caf/all.hpp>\n"},
+    {
+        "actors/x/leaf/l.hpp": '#include "messages/x.hpp"\n',
+        "messages/x.hpp": "#include <caf/all.hpp>\n",
+    },
     {"actors/x/x_actor.cpp": '#include "actors/y/y_state.hpp"\n'},
     {"actors/x/a.cpp": '#include "shim/b.hpp"\n'},
     {"shim/a.cpp": '#include "actors/x/x_actor.hpp"\n'},
     {"guest/agent/a.cpp": '#include "actors/x/l.hpp"\n'},
-    {"actors/a/l.hpp": '#include "actors/b/l.hpp"\n', "actors/b/l.hpp": '#include "actors/a/l.hpp"\n'},
+    {
+        "actors/a/l.hpp": '#include "actors/b/l.hpp"\n',
+        "actors/b/l.hpp": '#include "actors/a/l.hpp"\n',
+    },
     {"actors/x/a.cpp": "auto p = reinterpret_cast<char*>(q);\n"},
     {"actors/x/a.cpp": "#include <toml++/toml.h>\n"},
     {"actors/x/x_actor.cpp": "std::thread t;\n"},

@@ -99,7 +99,8 @@ def check_functions(name, text, lengths):
         if length > limit:
             problems.append(f"{name}:{line}: a function of {length} lines (limit {limit})")
         if parameters(head) > MAX_PARAMETERS and not re.match(r"\s*(TEST_CASE|SCENARIO)", head):
-            problems.append(f"{name}:{line}: {parameters(head)} parameters (limit {MAX_PARAMETERS})")
+            count = parameters(head)
+            problems.append(f"{name}:{line}: {count} parameters (limit {MAX_PARAMETERS})")
     return problems
 
 
@@ -130,7 +131,10 @@ GOOD = {
     "shim/a.cpp": SHORT + body(60) + "int f(std::map<int, int> a, int b) { return 'x'; }\n",
     "shim/b_actor.cpp": body(80) + SHORT,
     "shim/c.cpp": SHORT + "const char* t = R\"({{{)\";\nint x[] = {\n" + "  1,\n" * 70 + "};\n",
-    "shim/d.cpp": SHORT + "struct s {\n  int f() { return '{'; }\n" + "  int a = 0;\n" * 70 + "};\n",
+    "shim/d.cpp": SHORT
+    + "struct s {\n  int f() { return '{'; }\n"
+    + "  int a = 0;\n" * 70
+    + "};\n",
 }
 BAD = [
     {"shim/a.cpp": SHORT + body(61)},
@@ -138,7 +142,10 @@ BAD = [
     {"shim/a.cpp": SHORT + body(62, "c::c(int a)\n    : b_{a}, d_(a)")},
     {"shim/a.hpp": "int a;\n" * 301},
     {"shim/a.cpp": "int a;\n" * 601},
-    {"shim/a.cpp": SHORT + "int f(int a, int b, int c, int d, int e, int f, int g) { return 1; }\n"},
+    {
+        "shim/a.cpp": SHORT
+        + "int f(int a, int b, int c, int d, int e, int f, int g) { return 1; }\n"
+    },
     {"shim/a.cpp": "// " + "x" * 98 + "\n"},
     {"shim/a.cpp": body(20) * 3},
 ]

@@ -59,9 +59,10 @@ class Tree:
 
 
 def self_test(check, good, *bad):
-    """A check that finds nothing in bad samples is worth nothing. Each is a dict of path to text."""
+    """A check that finds nothing in bad samples is worth nothing. Each maps paths to texts."""
     problems = [f"self-test: a good sample was refused: {each}" for each in check(Tree(good))]
-    problems += [f"self-test: nothing found in {sample}" for sample in bad if not check(Tree(sample))]
+    missed = [sample for sample in bad if not check(Tree(sample))]
+    problems += [f"self-test: nothing found in {sample}" for sample in missed]
     return problems
 
 

@@ -24,9 +24,9 @@ struct output_end {
 /// Where stdin comes from. Both empty: nowhere, the process reads the end at once.
 struct input_end {
   unique_fd fd{};
-  /// A write end of the same fifo, only for a terminal: while we hold it, a client that detaches ends
-  /// nothing; CloseIO lets go of it. Without a terminal the last writer's leaving is the end of the
-  /// input, as with runc: ctr may never send CloseIO when its own input ended early.
+  /// A write end of the same fifo, only for a terminal: while we hold it, a client that detaches
+  /// ends nothing; CloseIO lets go of it. Without a terminal the last writer's leaving is the end
+  /// of the input, as with runc: ctr may never send CloseIO when its own input ended early.
   unique_fd keeper{};
 };
 

@@ -12,9 +12,9 @@
 
 namespace troupe::stdio {
 
-/// Copies what a client writes into the stdin fifo to the process, and its end. The end comes when the
-/// fifo is empty and the last writer has left; with a keeper, or before any writer came, only after
-/// close_when_read(). Io thread only.
+/// Copies what a client writes into the stdin fifo to the process, and its end. The end comes when
+/// the fifo is empty and the last writer has left; with a keeper, or before any writer came, only
+/// after close_when_read(). Io thread only.
 class input_pump : public std::enable_shared_from_this<input_pump> {
 public:
   explicit input_pump(asio::io_context& io) : fifo_(io) {}

@@ -24,7 +24,7 @@ constexpr std::array<row, all_sandbox_phases.size()> sandbox_rows{{
 }};
 
 constexpr std::array<row, all_process_phases.size()> process_rows{{
-    //            create  start exec  kill  k_all wait  state remove resize    close_io  pids shutdown
+    //            create start exec  kill  k_all wait  state remove resize    close_io  pids shutd.
     /* absent   */ {go,    none, none, none, none, none, none, none, none,     none,     none, go},
     /* creating */ {join,  bad,  bad,  go,   go,   go,   go,   bad,  remember, remember, go,   go},
     /* created  */ {taken, go,   bad,  go,   go,   go,   go,   go,   remember, remember, go,   go},
@@ -42,9 +42,9 @@ constexpr std::array<names, all_sandbox_phases.size()> sandbox_names{"fresh", "b
                                                                      "stopping", "stopped"};
 constexpr std::array<names, all_process_phases.size()> process_names{
     "absent", "creating", "created", "starting", "running", "stopped", "deleting"};
-constexpr std::array<names, command_count> command_names{"create", "start",  "exec",   "kill",
-                                                         "kill all", "wait", "state",  "delete",
-                                                         "resize", "close io", "pids", "shutdown"};
+constexpr std::array<names, command_count> command_names{
+    "create", "start",  "exec",   "kill",     "kill all", "wait",
+    "state",  "delete", "resize", "close io", "pids",     "shutdown"};
 constexpr std::array<names, 7> verdict_names{"proceed",     "already_done", "join", "remember",
                                              "wrong_state", "missing",      "taken"};
 
@@ -72,14 +72,21 @@ failure refusal(verdict v, std::string_view who, std::string_view phase, command
   case taken:
     return {errc::already_exists, fmt::format("{}: {} already exists", name(what), who), 0};
   default:
-    return {errc::failed_precondition,
-            fmt::format("{}: {} is {}", name(what), who, phase), 0};
+    return {errc::failed_precondition, fmt::format("{}: {} is {}", name(what), who, phase), 0};
   }
 }
 
-std::string_view name(sandbox_phase phase) noexcept { return sandbox_names[index(phase)]; }
-std::string_view name(process_phase phase) noexcept { return process_names[index(phase)]; }
-std::string_view name(command what) noexcept { return command_names[index(what)]; }
-std::string_view name(verdict v) noexcept { return verdict_names[index(v)]; }
+std::string_view name(sandbox_phase phase) noexcept {
+  return sandbox_names[index(phase)];
+}
+std::string_view name(process_phase phase) noexcept {
+  return process_names[index(phase)];
+}
+std::string_view name(command what) noexcept {
+  return command_names[index(what)];
+}
+std::string_view name(verdict v) noexcept {
+  return verdict_names[index(v)];
+}
 
 } // namespace troupe::lifecycle

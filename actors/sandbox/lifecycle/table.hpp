@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <string_view>
 
-/// The one table that says what every command means in every state. The actors ask it before they do
-/// anything, so no (state, message) pair is left to chance; the tests walk the whole product.
+/// The one table that says what every command means in every state. The actors ask it before they
+/// do anything, so no (state, message) pair is left to chance; the tests walk the whole product.
 namespace troupe::lifecycle {
 
 /// Life of a pod: fresh -> booting -> running -> stopping -> stopped. A failed boot goes through
@@ -15,23 +15,42 @@ namespace troupe::lifecycle {
 enum class sandbox_phase : std::uint8_t { fresh, booting, running, stopping, stopped };
 
 /// Life of a process; of an init also its container's. `absent` stands for "no such process".
-enum class process_phase : std::uint8_t { absent, creating, created, starting, running, stopped,
-                                          deleting };
+enum class process_phase : std::uint8_t {
+  absent,
+  creating,
+  created,
+  starting,
+  running,
+  stopped,
+  deleting
+};
 
-enum class command : std::uint8_t { create, start, exec, kill, kill_all, wait, state, remove,
-                                    resize, close_io, pids, shutdown };
+enum class command : std::uint8_t {
+  create,
+  start,
+  exec,
+  kill,
+  kill_all,
+  wait,
+  state,
+  remove,
+  resize,
+  close_io,
+  pids,
+  shutdown
+};
 
-inline constexpr std::array all_sandbox_phases{
-    sandbox_phase::fresh, sandbox_phase::booting, sandbox_phase::running, sandbox_phase::stopping,
-    sandbox_phase::stopped};
-inline constexpr std::array all_process_phases{
-    process_phase::absent,  process_phase::creating, process_phase::created,
-    process_phase::starting, process_phase::running, process_phase::stopped,
-    process_phase::deleting};
-inline constexpr std::array all_commands{
-    command::create, command::start, command::exec,   command::kill,     command::kill_all,
-    command::wait,   command::state, command::remove, command::resize,   command::close_io,
-    command::pids,   command::shutdown};
+inline constexpr std::array all_sandbox_phases{sandbox_phase::fresh, sandbox_phase::booting,
+                                               sandbox_phase::running, sandbox_phase::stopping,
+                                               sandbox_phase::stopped};
+inline constexpr std::array all_process_phases{process_phase::absent,  process_phase::creating,
+                                               process_phase::created, process_phase::starting,
+                                               process_phase::running, process_phase::stopped,
+                                               process_phase::deleting};
+inline constexpr std::array all_commands{command::create,   command::start,    command::exec,
+                                         command::kill,     command::kill_all, command::wait,
+                                         command::state,    command::remove,   command::resize,
+                                         command::close_io, command::pids,     command::shutdown};
 
 enum class verdict : std::uint8_t {
   proceed,      ///< Do it.
@@ -55,7 +74,9 @@ enum class verdict : std::uint8_t {
 /// @pre refuses(v).
 [[nodiscard]] failure refusal(verdict v, std::string_view who, std::string_view phase,
                               command what);
-[[nodiscard]] constexpr bool refuses(verdict v) noexcept { return v >= verdict::wrong_state; }
+[[nodiscard]] constexpr bool refuses(verdict v) noexcept {
+  return v >= verdict::wrong_state;
+}
 
 [[nodiscard]] std::string_view name(sandbox_phase phase) noexcept;
 [[nodiscard]] std::string_view name(process_phase phase) noexcept;

@@ -17,8 +17,8 @@
 
 namespace troupe {
 
-/// Whether the pod is ending, and why: its machine is gone or it is being stopped. A fact told once,
-/// so it is kept here, where every later asker finds it. Any thread.
+/// Whether the pod is ending, and why: its machine is gone or it is being stopped. A fact told
+/// once, so it is kept here, where every later asker finds it. Any thread.
 class pod_fate {
 public:
   /// The first reason stays.

@@ -80,8 +80,8 @@ answer<void> change_mode(const located& file, const fuse_setattr_in& in) {
   return {};
 }
 
-/// Attributes that a guest may see and set. Not trusted.* (an overlay of the host may live by them),
-/// not labels of the host's security modules, not ACLs (not negotiated).
+/// Attributes that a guest may see and set. Not trusted.* (an overlay of the host may live by
+/// them), not labels of the host's security modules, not ACLs (not negotiated).
 bool is_open_xattr(std::string_view name) noexcept {
   return name.starts_with("user.") || name == "security.capability";
 }

@@ -14,8 +14,9 @@
 /// The only place of the FUSE server that touches bytes by address.
 namespace troupe::fuse {
 
-/// A run of bytes that lies in pieces, usually in guest memory. Owns nothing; the pieces must outlive
-/// it. The guest may change the bytes at any time: what must be checked is copied out first.
+/// A run of bytes that lies in pieces, usually in guest memory. Owns nothing; the pieces must
+/// outlive it. The guest may change the bytes at any time: what must be checked is copied out
+/// first.
 class scatter {
 public:
   scatter() = default;
@@ -37,7 +38,7 @@ private:
 
 /// The bytes of a plain struct, as it lies in memory: FUSE speaks the host's byte order.
 template <class T>
-  requires std::is_trivially_copyable_v<T>
+requires std::is_trivially_copyable_v<T>
 [[nodiscard]] std::span<const std::byte> bytes_of(const T& value) noexcept {
   return std::as_bytes(std::span{&value, 1});
 }
@@ -46,7 +47,8 @@ template <class T>
   return std::as_bytes(std::span{text.data(), text.size()});
 }
 
-/// The arguments of one request, copied out of guest memory: read front to back, never past the end.
+/// The arguments of one request, copied out of guest memory: read front to back, never past the
+/// end.
 class arguments {
 public:
   arguments() = default;

@@ -13,7 +13,9 @@
 namespace troupe::fuse {
 namespace {
 
-constexpr std::uint64_t bit(unsigned capability) { return std::uint64_t{1} << capability; }
+constexpr std::uint64_t bit(unsigned capability) {
+  return std::uint64_t{1} << capability;
+}
 
 /// What acting for the guest's root takes. SETUID and SETGID are there to act for others.
 constexpr std::uint64_t worker_capabilities =
@@ -86,8 +88,8 @@ acting_as::acting_as(std::uint32_t user, std::uint32_t group) noexcept
   }
   if (user_ != 0) {
     before_ = get_capabilities().effective;
-    // Leaving root takes CHOWN, DAC_*, FOWNER, FSETID and MKNOD away by itself; going back gives them
-    // back. The two DAC rights are raised again.
+    // Leaving root takes CHOWN, DAC_*, FOWNER, FSETID and MKNOD away by itself; going back gives
+    // them back. The two DAC rights are raised again.
     ::setfsuid(user_);
     switched_ = switched_ && current_fsuid() == user_;
     set_effective(user_capabilities);

@@ -59,7 +59,9 @@ private:
   bool plus_;
 };
 
-bool is_dots(std::string_view name) noexcept { return name == "." || name == ".."; }
+bool is_dots(std::string_view name) noexcept {
+  return name == "." || name == "..";
+}
 
 /// What READDIRPLUS tells about an entry. Node number 0 says "ask yourself": for the dots, for what
 /// vanished meanwhile, and over the limit of nodes, where a listing must still go on.
@@ -116,7 +118,8 @@ answer<void> tell(operation& op, const located& directory, open_handle& open, li
 
 /// The smallest buffer that surely holds one entry of getdents64.
 constexpr std::size_t least_read = sizeof(dirent64);
-/// A READDIRPLUS entry is about four times as long as the host's, so that much less is read at once.
+/// A READDIRPLUS entry is about four times as long as the host's, so that much less is read at
+/// once.
 constexpr std::size_t plus_factor = 4;
 
 answer<void> list_host(operation& op, const fuse_read_in& in, open_handle& open, bool plus) {
@@ -179,8 +182,12 @@ answer<void> opendir(operation& op) {
   return op.reply.put(bytes_of(out));
 }
 
-answer<void> readdir(operation& op) { return read_directory(op, false); }
+answer<void> readdir(operation& op) {
+  return read_directory(op, false);
+}
 
-answer<void> readdirplus(operation& op) { return read_directory(op, true); }
+answer<void> readdirplus(operation& op) {
+  return read_directory(op, true);
+}
 
 } // namespace troupe::fuse

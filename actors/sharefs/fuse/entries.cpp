@@ -23,7 +23,9 @@ bool is_virtual(std::uint64_t node) noexcept {
   return node == root_node || (node & virtual_bit) != 0;
 }
 
-std::uint64_t directory_of(std::uint64_t node) noexcept { return node & ~virtual_bit; }
+std::uint64_t directory_of(std::uint64_t node) noexcept {
+  return node & ~virtual_bit;
+}
 
 std::uint64_t virtual_node(std::uint64_t directory) noexcept {
   return directory == sharefs::share_root::top ? root_node : directory | virtual_bit;
@@ -93,6 +95,8 @@ answer<void> reply_entry(operation& op, const located& parent, const std::string
   return op.reply.put(bytes_of(entry));
 }
 
-proc_path::proc_path(int fd) { fmt::format_to_n(text_.data(), text_.size() - 1, "/proc/self/fd/{}", fd); }
+proc_path::proc_path(int fd) {
+  fmt::format_to_n(text_.data(), text_.size() - 1, "/proc/self/fd/{}", fd);
+}
 
 } // namespace troupe::fuse

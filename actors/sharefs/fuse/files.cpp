@@ -14,15 +14,17 @@
 namespace troupe::fuse {
 namespace {
 
-/// Of the flags a guest opens with, those that reach the host. Not O_APPEND: the guest may write pages
-/// of a mapping through the same handle, so appending is decided per WRITE. Not O_DIRECT: its rules of
-/// alignment are about memory that is not the caller's. Not O_NOATIME: it needs ownership.
+/// Of the flags a guest opens with, those that reach the host. Not O_APPEND: the guest may write
+/// pages of a mapping through the same handle, so appending is decided per WRITE. Not O_DIRECT: its
+/// rules of alignment are about memory that is not the caller's. Not O_NOATIME: it needs ownership.
 int host_flags(std::uint32_t guest_flags) noexcept {
   constexpr auto passed = static_cast<std::uint32_t>(O_ACCMODE | O_TRUNC | O_SYNC | O_DSYNC);
   return static_cast<int>(guest_flags & passed) | O_CLOEXEC | O_NONBLOCK;
 }
 
-bool changes(int flags) noexcept { return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0; }
+bool changes(int flags) noexcept {
+  return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
+}
 
 /// Opens the file itself. Only regular files: a device or fifo would act on the host when opened.
 answer<unique_fd> open_file(const located& file, int flags) {
@@ -73,8 +75,8 @@ answer<unique_fd> make_file(const located& directory, const std::string& name, i
   how.flags = static_cast<std::uint64_t>(flags | O_CREAT | O_EXCL | O_NOFOLLOW);
   how.mode = mode & 07777;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  unique_fd made{static_cast<int>(
-      ::syscall(SYS_openat2, directory.fd(), name.c_str(), &how, sizeof how))};
+  unique_fd made{
+      static_cast<int>(::syscall(SYS_openat2, directory.fd(), name.c_str(), &how, sizeof how))};
   if (!made)
     return refuse_errno();
   return made;
@@ -107,8 +109,8 @@ answer<void> create(operation& op) {
   auto made = make_file(directory, name, flags, in.mode);
   if (!made && (made.error() != os_error{EEXIST} || (in.flags & O_EXCL) != 0))
     return tl::unexpected(made.error());
-  const auto status = TRY(made ? status_at(made->get(), "")
-                               : status_at(directory.fd(), name.c_str()));
+  const auto status =
+      TRY(made ? status_at(made->get(), "") : status_at(directory.fd(), name.c_str()));
   const auto entry = TRY(enter(op, directory, name, status));
   const auto file = TRY(op.where.resolve(entry.nodeid));
   auto opened = made ? std::move(*made) : TRY(open_file(file, flags));
@@ -141,9 +143,9 @@ answer<void> write(operation& op) {
   const killing_suid kill{(in.write_flags & FUSE_WRITE_KILL_SUIDGID) != 0};
   const auto data = op.payload.part(0, in.size);
   const bool append = (in.flags & O_APPEND) != 0 && (in.write_flags & FUSE_WRITE_CACHE) == 0;
-  const auto done = ::pwritev2(file->get(), data.pieces().data(),
-                               static_cast<int>(data.pieces().size()),
-                               static_cast<off_t>(in.offset), append ? RWF_APPEND : 0);
+  const auto done =
+      ::pwritev2(file->get(), data.pieces().data(), static_cast<int>(data.pieces().size()),
+                 static_cast<off_t>(in.offset), append ? RWF_APPEND : 0);
   if (done < 0)
     return refuse_errno();
   fuse_write_out out{};
@@ -195,8 +197,8 @@ answer<void> lseek(operation& op) {
   const auto open = TRY(op.where.handle(in.fh));
   if (!open->file || open->directory)
     return refuse(EBADF);
-  const auto found = ::lseek(open->file->get(), static_cast<off_t>(in.offset),
-                             static_cast<int>(in.whence));
+  const auto found =
+      ::lseek(open->file->get(), static_cast<off_t>(in.offset), static_cast<int>(in.whence));
   if (found < 0)
     return refuse_errno();
   return op.reply.put(bytes_of(fuse_lseek_out{static_cast<std::uint64_t>(found)}));
@@ -210,8 +212,8 @@ answer<void> copy_file_range(operation& op) {
     return refuse(EINVAL);
   auto from_at = static_cast<off_t>(in.off_in);
   auto to_at = static_cast<off_t>(in.off_out);
-  const auto done = ::copy_file_range(from->get(), &from_at, to->get(), &to_at,
-                                      std::min(in.len, max_copy), 0);
+  const auto done =
+      ::copy_file_range(from->get(), &from_at, to->get(), &to_at, std::min(in.len, max_copy), 0);
   if (done < 0)
     return refuse_errno();
   fuse_write_out out{};

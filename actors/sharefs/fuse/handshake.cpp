@@ -8,20 +8,21 @@ namespace {
 /// The first protocol that a Linux virtio-fs driver ever spoke (5.4).
 constexpr std::uint32_t oldest_minor = 31;
 constexpr std::uint32_t newest_minor = 38;
-/// Requests that the guest may have under way by itself (read-ahead), and where it begins to hold back.
+/// Requests that the guest may have under way by itself (read-ahead), and where it begins to hold
+/// back.
 constexpr std::uint16_t max_background = 64;
 constexpr std::uint16_t congestion_threshold = 48;
 
 /// What we can do. Not here: locks (the guest keeps them itself), POSIX_ACL, WRITEBACK_CACHE (the
 /// host's times and sizes are the truth), DONT_MASK, SECURITY_CTX, DAX. Nor READDIRPLUS_AUTO: libc
 /// reads a directory to its end before the program asks for the first file's attributes, so Linux
-/// would fall back to one LOOKUP per file; the attributes of a whole page of names cost us less than
-/// one of those round trips.
-constexpr std::uint64_t offered =
-    FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_AUTO_INVAL_DATA |
-    FUSE_DO_READDIRPLUS | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES |
-    FUSE_CACHE_SYMLINKS | FUSE_SUBMOUNTS | FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT |
-    FUSE_INIT_EXT;
+/// would fall back to one LOOKUP per file; the attributes of a whole page of names cost us less
+/// than one of those round trips.
+constexpr std::uint64_t offered = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES |
+                                  FUSE_AUTO_INVAL_DATA | FUSE_DO_READDIRPLUS | FUSE_ASYNC_DIO |
+                                  FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | FUSE_CACHE_SYMLINKS |
+                                  FUSE_SUBMOUNTS | FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT |
+                                  FUSE_INIT_EXT;
 
 /// The flags the guest offers; the upper half counts only when the guest says that it is there.
 answer<std::uint64_t> flags_of(fuse_init_in& asked, arguments& args) {

@@ -25,8 +25,8 @@ answer<target> target_in(operation& op, std::uint64_t directory) {
   return target{TRY(op.where.resolve_for_change(directory)), std::string{name}};
 }
 
-/// Kinds that a guest may make. A fifo or socket is only a name here; its two ends meet in the guest.
-/// A device node would be a door to a device of the host, except 0:0, an overlay's whiteout.
+/// Kinds that a guest may make. A fifo or socket is only a name here; its two ends meet in the
+/// guest. A device node would be a door to a device of the host, except 0:0, an overlay's whiteout.
 bool may_make(mode_t mode, std::uint32_t device) noexcept {
   switch (mode & S_IFMT) {
   case 0:
@@ -140,16 +140,20 @@ answer<void> link(operation& op) {
   if (file.path->tree != made.directory.path->tree)
     return refuse(EXDEV);
   const proc_path from{file.fd()};
-  if (::linkat(AT_FDCWD, from.c_str(), made.directory.fd(), made.name.c_str(),
-               AT_SYMLINK_FOLLOW) != 0)
+  if (::linkat(AT_FDCWD, from.c_str(), made.directory.fd(), made.name.c_str(), AT_SYMLINK_FOLLOW) !=
+      0)
     return refuse_errno();
   op.where.reidentify(file);
   return reply_entry(op, made.directory, made.name);
 }
 
-answer<void> unlink(operation& op) { return remove(op, 0); }
+answer<void> unlink(operation& op) {
+  return remove(op, 0);
+}
 
-answer<void> rmdir(operation& op) { return remove(op, AT_REMOVEDIR); }
+answer<void> rmdir(operation& op) {
+  return remove(op, AT_REMOVEDIR);
+}
 
 answer<void> rename(operation& op) {
   return rename_with(op, TRY(op.args.take<fuse_rename_in>()).newdir, 0);

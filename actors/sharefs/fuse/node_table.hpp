@@ -48,9 +48,10 @@ struct place {
 };
 
 /// The files that the guest knows, by the numbers that it knows them by. A file is remembered by
-/// parent and name, and opened again from there when its descriptor had to be closed; so a guest may
-/// know any number of files at a bounded number of descriptors. File handles (open_by_handle_at)
-/// would need no names, but overlayfs, which most rootfs are, gives none by default.
+/// parent and name, and opened again from there when its descriptor had to be closed; so a guest
+/// may know any number of files at a bounded number of descriptors. File handles
+/// (open_by_handle_at) would need no names, but overlayfs, which most rootfs are, gives none by
+/// default.
 ///
 /// No system calls, no locks: the session guards it.
 class node_table {
@@ -63,7 +64,7 @@ public:
     sharefs::share* tree = nullptr;
     std::uint64_t lookups = 0; ///< How often the guest was told of it, less what it forgot.
     std::uint32_t children = 0;
-    mode_t type = 0; ///< S_IFMT bits.
+    mode_t type = 0;            ///< S_IFMT bits.
     bool crosses_mount = false; ///< A share's root or a mount below: kept until the share goes.
     bool pinned = false;        ///< No name leads here any more: the descriptor must stay.
     held_ptr path;              ///< O_PATH descriptor, when cached or pinned.
@@ -100,9 +101,11 @@ public:
   void drop(const sharefs::share* tree);
   void clear();
 
-  /// The descriptors let go of since the last call. Whoever asks closes them, after unlocking: closing
-  /// the last one of a deleted file frees its blocks, which can take long.
-  [[nodiscard]] std::vector<held_ptr> take_closing() noexcept { return std::exchange(closing_, {}); }
+  /// The descriptors let go of since the last call. Whoever asks closes them, after unlocking:
+  /// closing the last one of a deleted file frees its blocks, which can take long.
+  [[nodiscard]] std::vector<held_ptr> take_closing() noexcept {
+    return std::exchange(closing_, {});
+  }
 
 private:
   struct identity_hash {

@@ -43,9 +43,10 @@ struct open_handle {
 
   /// The directory cursor. One reader at a time, whatever the guest's kernel promises.
   std::mutex busy;
-  std::int64_t position = 0;       ///< The offset that `ahead` continues at.
-  std::vector<std::byte> ahead;    ///< Entries read from the host, not yet told.
-  std::vector<sharefs::share_root::named_entry> names; ///< Of a virtual directory, as it was opened.
+  std::int64_t position = 0;    ///< The offset that `ahead` continues at.
+  std::vector<std::byte> ahead; ///< Entries read from the host, not yet told.
+  std::vector<sharefs::share_root::named_entry>
+      names; ///< Of a virtual directory, as it was opened.
 };
 using handle_ptr = std::shared_ptr<open_handle>;
 
@@ -62,9 +63,9 @@ struct agreement {
   [[nodiscard]] bool has(std::uint64_t flag) const noexcept { return (flags & flag) != 0; }
 };
 
-/// Everything about one machine's shares that must outlive the code serving them: the share root, the
-/// nodes and handles the guest holds, what INIT agreed on. The machine owns it; a restarted server
-/// goes on with it as if nothing had been. Thread-safe.
+/// Everything about one machine's shares that must outlive the code serving them: the share root,
+/// the nodes and handles the guest holds, what INIT agreed on. The machine owns it; a restarted
+/// server goes on with it as if nothing had been. Thread-safe.
 class session {
 public:
   explicit session(limits bounds = {});
@@ -74,9 +75,9 @@ public:
   /// Shows `tree` at `path` ("c1/rootfs"). Failures as share_root::add.
   [[nodiscard]] outcome<void> add_share(std::string_view path, unique_fd tree,
                                         sharefs::share_policy policy);
-  /// Hides the share, drops its nodes and closes its descriptors, open files included: the guest gets
-  /// ESTALE from now on. Returns once the last request working on it is done, so that the host can
-  /// unmount the tree at once.
+  /// Hides the share, drops its nodes and closes its descriptors, open files included: the guest
+  /// gets ESTALE from now on. Returns once the last request working on it is done, so that the host
+  /// can unmount the tree at once.
   /// @returns not_found; deadline_exceeded when a request is stuck in the host's file system (the
   ///          share is hidden all the same and closes when that request returns).
   [[nodiscard]] outcome<void> remove_share(std::string_view path, milliseconds patience);
@@ -101,8 +102,8 @@ public:
   /// those that rename or delete hold it alone.
   [[nodiscard]] std::shared_mutex& moving() noexcept { return moving_; }
 
-  /// Finds a node's file again, opening what lies between when its descriptor was closed, and checks
-  /// that it is the same file. ESTALE: unknown, gone, or another file by now. Hold moving().
+  /// Finds a node's file again, opening what lies between when its descriptor was closed, and
+  /// checks that it is the same file. ESTALE: unknown, gone, or another file by now. Hold moving().
   [[nodiscard]] answer<located> resolve(std::uint64_t node);
   /// As resolve(); EROFS when the share is read-only.
   [[nodiscard]] answer<located> resolve_for_change(std::uint64_t node);
@@ -117,7 +118,8 @@ public:
                                             const struct statx& status);
   void forget(std::uint64_t node, std::uint64_t count);
 
-  /// The name is about to be deleted or replaced: if the guest knows the file, its descriptor stays.
+  /// The name is about to be deleted or replaced: if the guest knows the file, its descriptor
+  /// stays.
   void keep_nameless(const located& parent, const std::string& name);
   /// The file is found at `name` in `parent` from now on. Hold moving() alone.
   void moved(const file_identity& which, const located& parent, std::string_view name);
@@ -168,7 +170,8 @@ private:
   std::uint64_t last_handle_ = 0;
 };
 
-/// statx(2) of `name` in `directory`, not following a link; of `directory` itself when `name` is empty.
+/// statx(2) of `name` in `directory`, not following a link; of `directory` itself when `name` is
+/// empty.
 [[nodiscard]] answer<struct statx> status_at(int directory, const char* name);
 [[nodiscard]] file_identity identity_of(const struct statx& status) noexcept;
 /// O_PATH descriptor of one component, never through a link.

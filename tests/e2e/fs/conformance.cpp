@@ -49,8 +49,8 @@ void make_big(const fs::path& folder) {
 } // namespace
 
 conformance::conformance()
-    : shares_(std::make_shared<fuse::session>(
-          fuse::limits{.nodes = 1'000'000, .cached_descriptors = descriptor_budget, .handles = 64})) {
+    : shares_(std::make_shared<fuse::session>(fuse::limits{
+          .nodes = 1'000'000, .cached_descriptors = descriptor_budget, .handles = 64})) {
   must(::unshare(CLONE_NEWNS) == 0, "unshare mounts");
   must(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0, "make mounts private");
   std::string pattern = fs::temp_directory_path() / "troupe-fs-e2e-XXXXXX";

@@ -24,8 +24,9 @@ outcome<void> run(testing::conformance& suite, const std::string& kernel) {
   const auto socket = (suite.folder() / "fs.sock").string();
   const auto loop = TRY(devices::worker::start("fs-test"));
   const auto served = TRY(vhost_user::session::start(
-      TRY(devices::listen_unix(socket, 1)), TRY(virtio::fs_device::make(suite.shares(), {.own_loop = true})),
-      *loop, [](vhost_user::session_event, const std::optional<failure>& why) {
+      TRY(devices::listen_unix(socket, 1)),
+      TRY(virtio::fs_device::make(suite.shares(), {.own_loop = true})), *loop,
+      [](vhost_user::session_event, const std::optional<failure>& why) {
         if (why)
           std::printf("host: device: %s\n", why->to_string().c_str());
       }));

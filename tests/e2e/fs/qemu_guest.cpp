@@ -27,17 +27,37 @@ std::string clock_hint() {
 }
 
 std::vector<std::string> words_of(const qemu_guest& guest) {
-  return {"qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-          "-accel", "tcg", "-cpu", "max", "-m", "256M",
-          "-smp", std::to_string(guest.processors),
-          "-M", "q35,memory-backend=m0",
-          "-object", "memory-backend-memfd,id=m0,size=256M,share=on",
-          "-serial", "stdio",
-          "-chardev", "socket,id=fs,path=" + guest.socket,
-          "-device", "vhost-user-fs-pci,chardev=fs,tag=kataShared,queue-size=1024",
-          "-kernel", guest.kernel, "-initrd", guest.initrd,
-          "-append", "console=ttyS0 quiet panic=-1 cryptomgr.notests mitigations=off tsc_early_khz=" +
-                         clock_hint() + " " + guest.command_line};
+  return {"qemu-system-x86_64",
+          "-nodefaults",
+          "-no-user-config",
+          "-no-reboot",
+          "-display",
+          "none",
+          "-accel",
+          "tcg",
+          "-cpu",
+          "max",
+          "-m",
+          "256M",
+          "-smp",
+          std::to_string(guest.processors),
+          "-M",
+          "q35,memory-backend=m0",
+          "-object",
+          "memory-backend-memfd,id=m0,size=256M,share=on",
+          "-serial",
+          "stdio",
+          "-chardev",
+          "socket,id=fs,path=" + guest.socket,
+          "-device",
+          "vhost-user-fs-pci,chardev=fs,tag=kataShared,queue-size=1024",
+          "-kernel",
+          guest.kernel,
+          "-initrd",
+          guest.initrd,
+          "-append",
+          "console=ttyS0 quiet panic=-1 cryptomgr.notests mitigations=off tsc_early_khz=" +
+              clock_hint() + " " + guest.command_line};
 }
 
 outcome<pid_t> start(const qemu_guest& guest, int output) {

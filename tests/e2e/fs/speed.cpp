@@ -1,6 +1,6 @@
 // Everyday file work in a guest under QEMU, served by us and by another virtiofsd in turns, so that
-// whatever else the machine does hits both. Prints a line per kind of work: the best of all rounds, in
-// seconds, and ours / theirs.
+// whatever else the machine does hits both. Prints a line per kind of work: the best of all rounds,
+// in seconds, and ours / theirs.
 //
 // usage: fs_speed KERNEL ROUNDS [VIRTIOFSD]
 #include "actors/devices/unix_socket.hpp"
@@ -69,9 +69,10 @@ outcome<void> round_of_ours(const fs::path& folder, const std::string& kernel, t
   auto shares = std::make_shared<fuse::session>();
   TRY(shares->add_share("c1/rootfs", unique_fd{::open(folder.c_str(), O_PATH | O_CLOEXEC)}, {}));
   const auto loop = TRY(devices::worker::start("fs-speed"));
-  const auto served = TRY(vhost_user::session::start(
-      TRY(devices::listen_unix(socket, 1)), TRY(virtio::fs_device::make(shares, {.own_loop = true})), *loop,
-      [](vhost_user::session_event, const std::optional<failure>&) {}));
+  const auto served = TRY(
+      vhost_user::session::start(TRY(devices::listen_unix(socket, 1)),
+                                 TRY(virtio::fs_device::make(shares, {.own_loop = true})), *loop,
+                                 [](vhost_user::session_event, const std::optional<failure>&) {}));
   auto ran = testing::run_guest({kernel, TROUPE_FS_INITRD, "fs_suite=speed", socket}, 180s,
                                 [&](const std::string& line) { note(line, best); });
   TRY(served->stop(5s));
@@ -82,8 +83,9 @@ outcome<void> round_of_ours(const fs::path& folder, const std::string& kernel, t
 outcome<void> round_of_theirs(const fs::path& folder, const std::string& kernel,
                               const std::string& daemon, timings& best) {
   const auto socket = folder.string() + ".peer";
-  std::array<std::string, 7> words{daemon, "--rlimit-nofile=19000", "--socket-path=" + socket, "-o",
-                                   "source=" + folder.string(), "-o", "cache=auto,xattr"};
+  std::array<std::string, 7> words{
+      daemon, "--rlimit-nofile=19000", "--socket-path=" + socket, "-o", "source=" + folder.string(),
+      "-o",   "cache=auto,xattr"};
   std::array<char*, 8> arguments{};
   std::ranges::transform(words, arguments.begin(), [](auto& word) { return word.data(); });
   pid_t child = 0;
@@ -113,8 +115,8 @@ int main(int argc, char** argv) {
   timings ours;
   timings theirs;
   for (int i = 0; i < std::atoi(argv[2]); ++i) {
-    for (const auto& ran : {round_of_ours(folder, argv[1], ours),
-                            round_of_theirs(folder, argv[1], daemon, theirs)})
+    for (const auto& ran :
+         {round_of_ours(folder, argv[1], ours), round_of_theirs(folder, argv[1], daemon, theirs)})
       if (!ran)
         std::printf("FAIL %s\n", ran.error().to_string().c_str());
   }

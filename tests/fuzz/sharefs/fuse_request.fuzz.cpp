@@ -1,5 +1,6 @@
-// Any bytes as FUSE requests over a small tree: pairs of a 16-bit length and a request of that length.
-// The server must not crash, answer more than there is room for, or touch anything outside the share.
+// Any bytes as FUSE requests over a small tree: pairs of a 16-bit length and a request of that
+// length. The server must not crash, answer more than there is room for, or touch anything outside
+// the share.
 #include "actors/sharefs/fuse/server.hpp"
 #include "tests/support/fuse_client.hpp"
 
@@ -40,7 +41,8 @@ public:
   world(const world&) = delete;
   world& operator=(const world&) = delete;
 
-  /// The tree as at first; nodes are 2 the root, 3 file, 4 dir, 5 link, 6 fifo, handles 1 file, 2 dir.
+  /// The tree as at first; nodes are 2 the root, 3 file, 4 dir, 5 link, 6 fifo, handles 1 file, 2
+  /// dir.
   unique_fd fresh_tree() const {
     const auto tree = folder_ / "tree";
     fs::remove_all(tree);

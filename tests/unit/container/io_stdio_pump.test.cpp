@@ -166,7 +166,8 @@ TEST_CASE("stdio pump: stdin arrives however little is taken at a time, and its 
   CHECK(b.wait_report().in.bytes == 12);
 }
 
-TEST_CASE("stdio pump: the last writer's leaving ends stdin without CloseIO, a late first one not") {
+TEST_CASE(
+    "stdio pump: the last writer's leaving ends stdin without CloseIO, a late first one not") {
   bench b;
   const auto in = b.folder.fifo("in");
   b.open({.in = in, .out = "", .err = ""});
@@ -179,7 +180,8 @@ TEST_CASE("stdio pump: the last writer's leaving ends stdin without CloseIO, a l
   CHECK(b.source->input == "a");
 }
 
-TEST_CASE("stdio pump: a writer that came and left before the start is heard, and its leaving too") {
+TEST_CASE(
+    "stdio pump: a writer that came and left before the start is heard, and its leaving too") {
   bench b;
   const auto in = b.folder.fifo("in");
   b.open({.in = in, .out = "", .err = ""});
@@ -197,8 +199,9 @@ TEST_CASE("stdio pump: CloseIO ends a stdin that nobody ever opened") {
   REQUIRE(run_until(b.io, [&] { return b.source->input_closed == 1; }));
 }
 
-TEST_CASE("stdio pump: on a terminal a writer that leaves ends nothing and costs no turns; the next "
-          "one goes on") {
+TEST_CASE(
+    "stdio pump: on a terminal a writer that leaves ends nothing and costs no turns; the next "
+    "one goes on") {
   bench b;
   const auto in = b.folder.fifo("in");
   b.open({.in = in, .out = "", .err = "", .terminal = true});

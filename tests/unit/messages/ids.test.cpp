@@ -14,7 +14,8 @@ TEST_CASE("ids: letters, digits and . _ - inside are taken as they are") {
 }
 
 TEST_CASE("ids: whatever could leave its folder or break a line is refused by name") {
-  for (const auto* text : {"", ".", "..", "../x", "a/b", "-a", "_a", ".hidden", "a b", "a\n", "ä"}) {
+  for (const auto* text :
+       {"", ".", "..", "../x", "a/b", "-a", "_a", ".hidden", "a b", "a\n", "ä"}) {
     CAPTURE(text);
     const auto id = container_id::parse(text);
     REQUIRE_FALSE(id);

@@ -7,7 +7,9 @@ using namespace troupe::lifecycle;
 
 namespace {
 
-sandbox_state make() { return sandbox_state{*sandbox_id::parse("pod1")}; }
+sandbox_state make() {
+  return sandbox_state{*sandbox_id::parse("pod1")};
+}
 
 create_task request(const std::string& id, std::string bundle = "/b") {
   create_task r;
@@ -62,7 +64,8 @@ TEST_CASE("sandbox: the first reason for its end stays") {
   CHECK(s.reason() == why);
 }
 
-TEST_CASE("sandbox: a container id is taken by its bundle; the same request is the same container") {
+TEST_CASE(
+    "sandbox: a container id is taken by its bundle; the same request is the same container") {
   auto s = make();
   CHECK(s.admit(request("c1")) == sandbox_state::admission::added);
   CHECK(s.admit(request("c1")) == sandbox_state::admission::same_again);

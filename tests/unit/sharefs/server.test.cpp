@@ -109,7 +109,8 @@ TEST_CASE("CREATE: what is there already, opened or EEXIST as asked") {
   CHECK(t.client.create(t.root, "p", O_RDWR, 0600).error == ENXIO);
 }
 
-TEST_CASE("WRITE: appending, at the end wherever the guest thinks it is, but not for mapped pages") {
+TEST_CASE(
+    "WRITE: appending, at the end wherever the guest thinks it is, but not for mapped pages") {
   shared_folder t;
   t.put("f", "12345");
   const auto handle = t.opened("f", O_WRONLY | O_APPEND);
@@ -306,14 +307,16 @@ TEST_CASE("xattr: set, listed, read, removed; sizes asked first") {
   t.put("f", "");
   const auto node = t.node("f");
   const auto set = [&](std::string_view name, std::string_view value) {
-    return t.client.call(FUSE_SETXATTR, node,
-                         fuse_args{}
-                             .add(fuse_setxattr_in{static_cast<std::uint32_t>(value.size()), 0, 0, 0})
-                             .text(name)
-                             .raw(value));
+    return t.client.call(
+        FUSE_SETXATTR, node,
+        fuse_args{}
+            .add(fuse_setxattr_in{static_cast<std::uint32_t>(value.size()), 0, 0, 0})
+            .text(name)
+            .raw(value));
   };
   const auto get = [&](std::string_view name, std::uint32_t size) {
-    return t.client.call(FUSE_GETXATTR, node, fuse_args{}.add(fuse_getxattr_in{size, 0}).text(name));
+    return t.client.call(FUSE_GETXATTR, node,
+                         fuse_args{}.add(fuse_getxattr_in{size, 0}).text(name));
   };
   REQUIRE(set("user.a", "value").error == 0);
   CHECK(get("user.a", 0).as<fuse_getxattr_out>().size == 5);

@@ -86,8 +86,7 @@ TEST_CASE("session: a file shared by itself, readable and listed") {
   shared_folder t;
   t.put("resolv.conf", "nameserver ::1\n");
   t.share("c1-resolv.conf", t.host / "resolv.conf");
-  const auto entry =
-      t.client.lookup(fuse::root_node, "c1-resolv.conf").as<fuse_entry_out>();
+  const auto entry = t.client.lookup(fuse::root_node, "c1-resolv.conf").as<fuse_entry_out>();
   CHECK(S_ISREG(entry.attr.mode));
   CHECK(entry.attr.flags == 0);
   const auto handle = t.client.open(entry.nodeid, O_RDONLY).as<fuse_open_out>().fh;
@@ -105,7 +104,8 @@ TEST_CASE("session: another serving logic over the same session, goes on with no
   CHECK(restarted.getattr(node).as<fuse_attr_out>().attr.size == 4);
 }
 
-TEST_CASE("session: the guest starts over, its old nodes and handles are gone, the shares are not") {
+TEST_CASE(
+    "session: the guest starts over, its old nodes and handles are gone, the shares are not") {
   shared_folder t;
   t.put("f", "text");
   const auto node = t.node("f");

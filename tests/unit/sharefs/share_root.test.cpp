@@ -54,7 +54,8 @@ TEST_CASE("share_root: taking one of two siblings, the directory stays") {
 
 TEST_CASE("share_root: paths that are none, refused by name of the component") {
   share_root names;
-  for (const auto* path : {"", "/", "/c1", "c1/", "c1//rootfs", ".", "c1/../c2", "a/b/c/d/e/f/g/h/i"}) {
+  for (const auto* path :
+       {"", "/", "/c1", "c1/", "c1//rootfs", ".", "c1/../c2", "a/b/c/d/e/f/g/h/i"}) {
     INFO(path);
     const auto added = names.add(path, some_share());
     REQUIRE_FALSE(added);

@@ -21,14 +21,15 @@ struct fs_options {
   bool own_loop = false;
 };
 
-/// Threads of one device are bounded whatever the configuration says: each is a stack of the host's.
+/// Threads of one device are bounded whatever the configuration says: each is a stack of the
+/// host's.
 inline constexpr std::uint16_t fs_threads_max = 64;
 /// Entries of each ring. Linux takes requests of up to (entries - 4) pages.
 inline constexpr std::uint16_t fs_queue_size = 1024;
 
-/// virtio-fs (VIRTIO 1.2, 5.11) without DAX: a high-priority queue and one request queue, whose FUSE
-/// requests are served over a session. The session is the machine's: a new device put in
-/// this one's place goes on with the same nodes and open files.
+/// virtio-fs (VIRTIO 1.2, 5.11) without DAX: a high-priority queue and one request queue, whose
+/// FUSE requests are served over a session. The session is the machine's: a new device put in this
+/// one's place goes on with the same nodes and open files.
 class fs_device final : public device {
 public:
   /// invalid_argument when the tag or the number of threads is out of range.
@@ -44,8 +45,7 @@ public:
   [[nodiscard]] outcome<void> activate(activation with) override;
   [[nodiscard]] outcome<progress> process(std::size_t index) override;
   void pause() noexcept override;
-  [[nodiscard]] outcome<void>
-  resume(std::shared_ptr<const memory::guest_memory> memory) override;
+  [[nodiscard]] outcome<void> resume(std::shared_ptr<const memory::guest_memory> memory) override;
   void reset() noexcept override;
 
 private:
