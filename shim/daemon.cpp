@@ -46,6 +46,7 @@ outcome<void> prepare_process() {
   // Two arenas: each further one costs address space and keeps memory that was freed.
   ::mallopt(M_ARENA_MAX, 2);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN); // a guest that writes beyond a file size limit gets EFBIG, not us
   // What a VMM leaves behind when it dies comes to us and not to a stranger.
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
     return fail_errno("become subreaper", errno);

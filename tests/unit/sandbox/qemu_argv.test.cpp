@@ -39,45 +39,47 @@ std::string value_of(const words& argv, std::string_view flag, std::string_view 
 } // namespace
 
 TEST_CASE("argv: a q35 machine under TCG, word for word") {
-  CHECK(command_line(plain_config(), host) ==
-        words{"/usr/bin/qemu-system-x86_64",
-              "-name",
-              "guest=pod-1/0123456789abcdef,debug-threads=on",
-              "-nodefaults",
-              "-no-user-config",
-              "-no-reboot",
-              "-display",
-              "none",
-              "-sandbox",
-              "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
-              "-accel",
-              "tcg",
-              "-machine",
-              "q35,memory-backend=ram,sata=off,smbus=off",
-              "-cpu",
-              "max",
-              "-smp",
-              "1",
-              "-m",
-              "256M",
-              "-object",
-              "memory-backend-memfd,id=ram,size=256M,share=on",
-              "-kernel",
-              "/k/vmlinux",
-              "-initrd",
-              "/k/initrd",
-              "-append",
-              "quiet panic=-1 cryptomgr.notests console=ttyS0 reboot=k mitigations=off",
-              "-chardev",
-              "socket,id=qmp,fd=3",
-              "-mon",
-              "chardev=qmp,mode=control",
-              "-chardev",
-              "socket,id=console,fd=4",
-              "-serial",
-              "chardev:console",
-              "-device",
-              "pvpanic-pci"});
+  CHECK(
+      command_line(plain_config(), host) ==
+      words{
+          "/usr/bin/qemu-system-x86_64",
+          "-name",
+          "guest=pod-1/0123456789abcdef,debug-threads=on",
+          "-nodefaults",
+          "-no-user-config",
+          "-no-reboot",
+          "-display",
+          "none",
+          "-sandbox",
+          "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+          "-accel",
+          "tcg",
+          "-machine",
+          "q35,memory-backend=ram,sata=off,smbus=off",
+          "-cpu",
+          "max",
+          "-smp",
+          "1",
+          "-m",
+          "256M",
+          "-object",
+          "memory-backend-memfd,id=ram,size=256M,share=on",
+          "-kernel",
+          "/k/vmlinux",
+          "-initrd",
+          "/k/initrd",
+          "-append",
+          "quiet panic=-1 cryptomgr.notests console=ttyS0 reboot=k mitigations=off no_timer_check",
+          "-chardev",
+          "socket,id=qmp,fd=3",
+          "-mon",
+          "chardev=qmp,mode=control",
+          "-chardev",
+          "socket,id=console,fd=4",
+          "-serial",
+          "chardev:console",
+          "-device",
+          "pvpanic-pci"});
 }
 
 TEST_CASE("argv: a microvm gets ACPI, modern virtio-mmio and the host's clock rate") {
@@ -89,7 +91,7 @@ TEST_CASE("argv: a microvm gets ACPI, modern virtio-mmio and the host's clock ra
   CHECK(value_of(argv, "-machine") == "microvm,acpi=on,memory-backend=ram");
   CHECK(value_of(argv, "-global") == "virtio-mmio.force-legacy=false");
   CHECK(value_of(argv, "-append") == "quiet panic=-1 cryptomgr.notests console=ttyS0 "
-                                     "tsc_early_khz=2600000 mitigations=off");
+                                     "tsc_early_khz=2600000 mitigations=off no_timer_check");
   CHECK(value_of(argv, "-device", "vhost-user-vsock") ==
         "vhost-user-vsock-device,id=vsock0,chardev=vsock0-be");
   CHECK(value_of(argv, "-device", "vhost-user-fs") ==
@@ -139,8 +141,8 @@ TEST_CASE("argv: spare ports, spare processors and the balloon appear when asked
         "pcie-root-port,id=rp1,chassis=2,slot=2");
   CHECK(value_of(argv, "-device", "virtio-balloon") == "virtio-balloon-pci,id=balloon");
   CHECK(value_of(argv, "-serial").empty());
-  CHECK(value_of(argv, "-append") ==
-        "quiet panic=-1 cryptomgr.notests reboot=k mitigations=off console=hvc0 quiet");
+  CHECK(value_of(argv, "-append") == "quiet panic=-1 cryptomgr.notests reboot=k mitigations=off "
+                                     "no_timer_check console=hvc0 quiet");
 }
 
 TEST_CASE("machine: a sound configuration passes") {

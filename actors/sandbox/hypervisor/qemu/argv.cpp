@@ -143,9 +143,10 @@ std::string kernel_command_line(const machine_config& config, const host_facts& 
     line += " reboot=k";
   else if (host.tsc_khz != 0)
     line += fmt::format(" tsc_early_khz={}", host.tsc_khz);
-  // A translated guest cannot be attacked by speculation, and cannot be isolated either.
+  // A translated guest cannot be attacked by speculation, and cannot be isolated either. Its timer
+  // may stand still for so long on a busy host that Linux takes it for broken and panics.
   if (config.accel == accelerator::tcg)
-    line += " mitigations=off";
+    line += " mitigations=off no_timer_check";
   if (!config.kernel_params.empty())
     line += " " + config.kernel_params;
   return line;

@@ -67,7 +67,8 @@ machine::machine(fd_watcher& watcher, event_handler on_event)
       output_lines_([this](const std::string& line) {
         log::info("qemu", "{}", line);
         const std::lock_guard held{mutex_};
-        output_tail_.push(line);
+        if (line.find(": warning: ") == std::string::npos)
+          output_tail_.push(line);
       }),
       console_budget_(console_lines_per_window, console_window_ms),
       console_tail_(console_tail_lines), output_tail_(output_tail_lines) {}

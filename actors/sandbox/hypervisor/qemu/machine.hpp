@@ -69,6 +69,7 @@ private:
   void note(const qmp::event& what);
   void log_console(const std::string& line);
   [[nodiscard]] exit_info describe_exit(int code, int status) const;
+  [[nodiscard]] std::string panic_line() const;
   void tell(const machine_event& what) const;
 
   // machine_size.cpp

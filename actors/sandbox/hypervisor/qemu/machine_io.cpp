@@ -152,9 +152,19 @@ exit_info machine::describe_exit(int code, int status) const {
     how.text += fmt::format(" by signal {}", how.signal);
   else if (how.status != 0)
     how.text += fmt::format(" with exit status {}", how.status);
-  if (const auto words = output_tail_.joined(); !words.empty())
+  const bool by_guest =
+      how.reason == end_reason::guest_reset || how.reason == end_reason::guest_panic;
+  if (const auto words = by_guest ? panic_line() : output_tail_.joined(); !words.empty())
     how.text += ": " + words;
   return how;
+}
+
+/// What the guest's kernel said when it gave up, or nothing. @pre mutex_ is held.
+std::string machine::panic_line() const {
+  for (const auto& line : console_tail_.lines())
+    if (line.find("Kernel panic") != std::string::npos)
+      return line;
+  return {};
 }
 
 void machine::tell(const machine_event& what) const {
