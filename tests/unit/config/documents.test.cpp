@@ -43,7 +43,7 @@ std::string shown(const std::vector<std::string>&) {
 
 template <class Table>
 std::string rows(std::span<const key<Table>> keys) {
-  const Table defaults;
+  static const Table defaults; // static: g++ 12 cannot see that it is initialised
   std::string all = "| key | default | range | annotation | meaning |\n|---|---|---|---|---|\n";
   for (const auto& row : keys) {
     const auto value = std::visit([&](auto member) { return shown(defaults.*member); }, row.where);
