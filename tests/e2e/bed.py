@@ -134,7 +134,7 @@ class Bed:
     def up(self):
         (self.home / "containerd.toml").write_text(
             f'version = 2\nroot = "{self.home}/root"\nstate = "{self.home}/state"\n'
-            'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
+            'disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]\n'
             f'[grpc]\n  address = "{self.socket}"\n[debug]\n  level = "debug"\n'
         )
         subprocess.run(["ip", "netns", "add", self.netns], check=True)
