@@ -61,6 +61,8 @@ public:
 
   using parent::consume;
   caf::invoke_message_result consume(caf::mailbox_element& message) override {
+    // CAF answers this one when something is thrown, and sets it only in its own consume().
+    this->current_mailbox_element(&message);
     try {
       if (!admit(*this, message))
         return caf::invoke_message_result::dropped;

@@ -49,17 +49,21 @@ public:
   actor_fixture(const actor_fixture&) = delete;
   actor_fixture& operator=(const actor_fixture&) = delete;
 
-  /// Ends everything: CAF's own end would wait for ever for an actor that still lives.
-  ~actor_fixture() {
+  ~actor_fixture() { end(); }
+
+  /// Ends everything: CAF's own end would wait for ever for an actor that still lives. A fixture
+  /// made from this one, whose members actors or observers use, calls it in its destructor. Twice
+  /// is fine.
+  void end() {
+    if (!host_)
+      return;
     for (const auto& actor : spawned_)
       send_exit(actor, caf::exit_reason::kill);
     run();
     (void)host_->stop();
-    scheduler().trigger_timeouts();
     run();
     spawned_.clear();
     while (scheduler().has_pending_timeout()) {
-      advance(milliseconds{3'600'000});
       scheduler().trigger_timeouts();
       run();
     }

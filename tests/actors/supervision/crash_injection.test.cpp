@@ -27,6 +27,8 @@ struct storm : actor_fixture {
     run_shuffled(dice);
   }
 
+  ~storm() { end(); }
+
   void crash_one() {
     const auto& victim = places[dice() % places.size()];
     switch (dice() % 4) {

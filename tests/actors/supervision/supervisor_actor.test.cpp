@@ -24,6 +24,8 @@ struct pod : actor_fixture {
     run();
   }
 
+  ~pod() { end(); }
+
   [[nodiscard]] std::string generations() const {
     return fmt::format("{}{}{}", a.generation(), b.generation(), c.generation());
   }
