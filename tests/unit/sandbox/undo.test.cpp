@@ -63,7 +63,11 @@ process_effect sleeper(const std::string& word) {
 /// Ends it and its `sleep`, whatever the test did.
 class sleeper_guard {
 public:
-  explicit sleeper_guard(std::string word) : made(sleeper(word)) {}
+  /// Returns once the child has become what it shall be: before exec its argv is ours.
+  explicit sleeper_guard(std::string word) : made(sleeper(word)) {
+    for (int tries = 0; tries < 2000 && children().empty(); ++tries)
+      ::usleep(1000);
+  }
   ~sleeper_guard() {
     for (const auto& child : children())
       ::kill(child, SIGKILL);
