@@ -68,6 +68,11 @@ struct guest_watch {
   process_ref observer;
 };
 
+/// Lets the agent forget an exit that it kept for us: the process was deleted.
+struct guest_forget {
+  process_key key;
+};
+
 /// What a process's pumps read from and write to: they call the agent themselves, so that the
 /// guest's bytes pass no mailbox.
 struct open_streams {
@@ -92,7 +97,7 @@ using agent_actor = actors::protocol<
     actors::request<guest_create, void>, actors::request<guest_start, void>,
     actors::request<guest_signal, void>, actors::request<guest_resize, void>,
     actors::request<guest_remove, void>, actors::request<open_streams, guest_streams>,
-    actors::notice<guest_watch>, actors::notice<agent_closed>>;
+    actors::notice<guest_watch>, actors::notice<guest_forget>, actors::notice<agent_closed>>;
 using agent_ref = actors::ref<agent_actor>;
 
 } // namespace troupe
@@ -107,4 +112,5 @@ TROUPE_LOCAL_MESSAGE(troupe::guest_remove)
 TROUPE_LOCAL_MESSAGE(troupe::open_streams)
 TROUPE_LOCAL_MESSAGE(troupe::guest_streams)
 TROUPE_LOCAL_MESSAGE(troupe::guest_watch)
+TROUPE_LOCAL_MESSAGE(troupe::guest_forget)
 TROUPE_LOCAL_MESSAGE(troupe::agent_closed)

@@ -219,6 +219,17 @@ void watch(const shared_args& args, const guest_watch& wanted) {
                  });
 }
 
+void forget(const shared_args& args, const guest_forget& wanted) {
+  const auto& ledger = *args->ledger;
+  if (!ledger.client || !ledger.features.keep_exit)
+    return;
+  grpc::WaitProcessRequest request;
+  request.set_container_id(wanted.key.container.str());
+  request.set_exec_id(wanted.key.exec.str());
+  ledger.client->invoke(agent::call::wait_process, request,
+                        [](const outcome<grpc::WaitProcessResponse>&) {});
+}
+
 answer<guest_streams> streams(const shared_args& args, const open_streams& wanted) {
   const auto& ledger = *args->ledger;
   if (!ledger.client)
@@ -233,7 +244,7 @@ void closed(const shared_args& args, const failure& why) {
   if (args->pod->fate.why())
     return; // the machine's end is told by the machine
   log::warn(args->me.path(), "connection lost: {}", why.text);
-  actors::tell(args->owner, agent_lost{why});
+  actors::tell(args->owner, part_lost{why});
 }
 
 } // namespace
@@ -257,6 +268,7 @@ agent_actor::behavior_type run_agent(self_pointer self, agent_args given) {
       [self, args](const guest_remove& wanted) { return remove(self, args, wanted); },
       [args](const open_streams& wanted) { return streams(args, wanted); },
       [args](const guest_watch& wanted) { watch(args, wanted); },
+      [args](const guest_forget& wanted) { forget(args, wanted); },
       [args](const agent_closed& news) { closed(args, news.why); },
   };
 }

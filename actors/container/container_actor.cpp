@@ -277,6 +277,7 @@ void container::process_gone(const process_removed& news) const {
       .then([] {}, [it = *this](const failure& why) { log::warn(it.who(), "{}", why.text); });
   ledger().execs.erase(news.key.exec);
   state().drop_exec(news.key.exec);
+  actors::tell(args->agent, guest_forget{news.key});
   news.reply.answer(news.answer);
 }
 
