@@ -71,6 +71,10 @@ container_tree make_container(const sandbox_args& pod, const sharefs_ref& sharef
   tree.children = [logic] {
     return std::vector<actors::child_spec>{actors::child(logic.me, {}, run_container, logic)};
   };
+  tree.observe = [owner = pod.me](const actors::supervision_event& what) {
+    if (what.what == actors::supervision_event::kind::escalated)
+      actors::tell(owner, part_lost{what.why.value_or(failure{})});
+  };
   return {logic.me, actors::child(logic.supervisor, container_supervisor, actors::supervise, tree)};
 }
 

@@ -9,8 +9,9 @@ struct container_removed {
   container_id id;
 };
 
-/// The connection to the guest's agent is lost and did not come back.
-struct agent_lost {
+/// A part without which the pod cannot go on is lost: the connection to the agent, or a container's
+/// actors that could not be kept alive.
+struct part_lost {
   failure why;
 };
 
@@ -28,7 +29,7 @@ using sandbox_actor = actors::protocol<
     actors::notice<task_call<get_state>>, actors::notice<task_call<resize_pty>>,
     actors::notice<task_call<close_io>>, actors::notice<task_call<delete_process>>,
     actors::notice<task_call<shutdown_sandbox>>, actors::request<boot_sandbox, void>,
-    actors::notice<container_removed>, actors::notice<machine_lost>, actors::notice<agent_lost>>;
+    actors::notice<container_removed>, actors::notice<machine_lost>, actors::notice<part_lost>>;
 using sandbox_ref = actors::ref<sandbox_actor>;
 
 /// From outside to the sandbox that a command names.
@@ -43,5 +44,5 @@ using dispatcher_actor = actors::protocol<
 } // namespace troupe
 
 TROUPE_LOCAL_MESSAGE(troupe::container_removed)
-TROUPE_LOCAL_MESSAGE(troupe::agent_lost)
+TROUPE_LOCAL_MESSAGE(troupe::part_lost)
 TROUPE_LOCAL_MESSAGE(troupe::boot_sandbox)

@@ -377,7 +377,7 @@ sandbox_actor::behavior_type run_sandbox(sandbox_actor::stateful_pointer<sandbox
       [it](const boot_sandbox&) { return boot(it); },
       [it](const container_removed& news) { it.removed(news.id); },
       [it](const machine_lost& news) { it.turn_round(news.why); },
-      [it](const agent_lost& news) { it.turn_round(news.why); },
+      [it](const part_lost& news) { it.turn_round(news.why); },
   };
 }
 
