@@ -1,22 +1,20 @@
 // The daemon of one pod: containerd's task service on a socket it was given, the runtime behind it.
 
 #include "actors/runtime.hpp"
+#include "actors/sandbox/pod/run_folders.hpp"
+#include "messages/task_api/codec.hpp"
+#include "messages/task_api/service.hpp"
 #include "messages/ttrpc/server.hpp"
 #include "messages/vocabulary/log.hpp"
 #include "messages/vocabulary/unique_fd.hpp"
 #include "shim/command_line.hpp"
 #include "shim/event_forwarder.hpp"
 #include "shim/fifo_log.hpp"
-#include "shim/paths.hpp"
 #include "shim/spawn.hpp"
-#include "shim/task_codec.hpp"
-#include "shim/task_service.hpp"
 
 #include <asio/signal_set.hpp>
 
 #include <malloc.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -33,15 +31,6 @@ constexpr milliseconds event_patience{3000};
 constexpr milliseconds reply_patience{1000};
 constexpr milliseconds stop_patience{20'000};
 
-/// Host mounts still flow in; ours (there are few: pods use detached ones) stay with us.
-outcome<void> own_mount_namespace() {
-  if (::unshare(CLONE_NEWNS) != 0)
-    return fail_errno("unshare mount namespace", errno);
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0)
-    return fail_errno("make mounts slaves", errno);
-  return {};
-}
-
 outcome<void> prepare_process() {
   // Two arenas: each further one costs address space and keeps memory that was freed.
   ::mallopt(M_ARENA_MAX, 2);
@@ -50,8 +39,7 @@ outcome<void> prepare_process() {
   // What a VMM leaves behind when it dies comes to us and not to a stranger.
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
     return fail_errno("become subreaper", errno);
-  TRY(make_run_folders());
-  return own_mount_namespace();
+  return pod::make_run_folders();
 }
 
 /// Ends the wait of main(): the pod is gone, or we were told to stop.
@@ -90,10 +78,10 @@ private:
 
 outcome<void> daemon::start_runtime() {
   runtime_options options;
-  options.cache_directory = run_root();
+  options.cache_directory = pod::run_root();
   options.on_event = [this](const event::record& record) {
-    events_->push(std::string{topic(record.what)},
-                  encode_event(record, line_.containerd_namespace));
+    events_->push(std::string{task_api::topic(record.what)},
+                  task_api::encode_event(record, line_.containerd_namespace));
   };
   options.on_sandbox_lost = [this](const sandbox_id&, const failure& why) {
     finish_.cross(why.text);
@@ -105,7 +93,7 @@ outcome<void> daemon::start_runtime() {
   events_ = event_forwarder::make(runtime_->io(), std::move(forward));
   sandbox_options pod;
   pod.id = sandbox_;
-  pod.directory = pod_directory(line_.address, line_.containerd_namespace, sandbox_.str());
+  pod.directory = pod::pod_directory(line_.address, line_.containerd_namespace, sandbox_.str());
   return runtime_->add_sandbox(std::move(pod));
 }
 
@@ -114,11 +102,11 @@ outcome<void> daemon::serve() {
   options.name = "task service";
   options.accept_if = [](const ttrpc::peer_credentials& peer) { return peer.uid == ::geteuid(); };
   server_ = std::make_unique<ttrpc::server>(runtime_->io(), std::move(options));
-  task_service_options task;
+  task_api::task_service_options task;
   task.sandbox = sandbox_;
   task.shim_pid = static_cast<std::uint32_t>(::getpid());
   task.on_gone = [this] { finish_.cross("shutdown"); };
-  add_task_service(
+  task_api::add_task_service(
       *server_, [this](any_task_call call) { runtime_->submit(std::move(call)); }, task);
   return server_->listen(unique_fd{listen_fd});
 }
@@ -159,7 +147,7 @@ outcome<void> daemon::run() {
   log::info("shim", "serves pod {}", sandbox_);
   log::info("shim", "ends: {}", finish_.wait());
   stop();
-  ::unlink(socket_path(line_.address, line_.containerd_namespace, sandbox_.str()).c_str());
+  ::unlink(pod::socket_path(line_.address, line_.containerd_namespace, sandbox_.str()).c_str());
   return {};
 }
 

@@ -1,7 +1,7 @@
 #include "shim/info.hpp"
 
 #include "containerd_types.pb.h"
-#include "version.hpp"
+#include "messages/vocabulary/version.hpp"
 
 namespace troupe::shim {
 

@@ -1,11 +1,12 @@
 // containerd-shim-troupe-v2: start, delete, and the way to the daemon. Links no CAF: it runs twice
 // per container and is gone in milliseconds.
 
+#include "actors/sandbox/pod/run_folders.hpp"
 #include "shim/bootstrap.hpp"
 #include "shim/command_line.hpp"
 #include "shim/info.hpp"
-#include "shim/paths.hpp"
 #include "shim/remove.hpp"
+#include "shim/spawn.hpp"
 #include "shim/start.hpp"
 
 #include <unistd.h>

@@ -1,10 +1,10 @@
 #include "shim/remove.hpp"
 
 #include "actors/sandbox/journal/sweep.hpp"
+#include "actors/sandbox/pod/run_folders.hpp"
+#include "messages/task_api/wire_time.hpp"
 #include "messages/vocabulary/unique_fd.hpp"
-#include "shim/paths.hpp"
 #include "shim/start.hpp"
-#include "shim/wire_time.hpp"
 
 #include "task.pb.h"
 
@@ -52,14 +52,14 @@ void undo_pod(const std::string& folder) {
 outcome<std::string> remove(const command_line& line) {
   const auto pod = pod_of(line.bundle, line.id);
   if (pod == line.id.str()) {
-    undo_pod(pod_directory(line.address, line.containerd_namespace, pod));
-    const auto socket = socket_path(line.address, line.containerd_namespace, pod);
+    undo_pod(pod::pod_directory(line.address, line.containerd_namespace, pod));
+    const auto socket = pod::socket_path(line.address, line.containerd_namespace, pod);
     ::unlink(socket.c_str());
     ::unlink((socket + ".lock").c_str());
   }
   containerd::task::v2::DeleteResponse answer;
   answer.set_exit_status(killed_status);
-  set_time(answer.mutable_exited_at(), std::chrono::system_clock::now());
+  task_api::set_time(answer.mutable_exited_at(), std::chrono::system_clock::now());
   return answer.SerializeAsString();
 }
 

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 
 namespace troupe::shim {
@@ -94,12 +95,19 @@ outcome<pid_t> spawn_daemon(const daemon_order& order, const unique_fd& socket) 
   return fail_errno(fmt::format("start {}: {}", order.executable, name(what.where)), what.error);
 }
 
-int daemon_oom_score(int parent) noexcept { return std::clamp(parent + 1, -999, 1000); }
+int daemon_oom_score(int parent) noexcept {
+  return std::clamp(parent + 1, -999, 1000);
+}
 
 int oom_score_of(pid_t pid) {
   std::ifstream file{fmt::format("/proc/{}/oom_score_adj", pid)};
   int score = 0;
   return file >> score ? score : 0;
+}
+
+std::string daemon_path(const std::string& executable) {
+  const auto folder = std::filesystem::path{executable}.parent_path();
+  return (folder.parent_path() / "libexec/troupe/shim-daemon").string();
 }
 
 } // namespace troupe::shim

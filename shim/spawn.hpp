@@ -34,4 +34,7 @@ struct daemon_order {
 /// /proc/<pid>/oom_score_adj; 0 when it cannot be read.
 [[nodiscard]] int oom_score_of(pid_t pid);
 
+/// The daemon's binary: ../libexec/troupe/shim-daemon seen from the folder of `executable`.
+[[nodiscard]] std::string daemon_path(const std::string& executable);
+
 } // namespace troupe::shim

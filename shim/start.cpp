@@ -1,8 +1,8 @@
 #include "shim/start.hpp"
 
+#include "actors/sandbox/pod/listener.hpp"
+#include "actors/sandbox/pod/run_folders.hpp"
 #include "shim/bootstrap.hpp"
-#include "shim/listener.hpp"
-#include "shim/paths.hpp"
 #include "shim/spawn.hpp"
 
 #include <fcntl.h>
@@ -37,8 +37,15 @@ daemon_order order_for(const command_line& line, const std::string& pod,
                        const std::string& executable) {
   daemon_order order;
   order.executable = daemon_path(executable);
-  order.arguments = {executable, "-namespace", line.containerd_namespace.str(), "-id", pod,
-                     "-address", line.address, "-publish-binary", line.publish_binary};
+  order.arguments = {executable,
+                     "-namespace",
+                     line.containerd_namespace.str(),
+                     "-id",
+                     pod,
+                     "-address",
+                     line.address,
+                     "-publish-binary",
+                     line.publish_binary};
   if (line.debug)
     order.arguments.emplace_back("-debug");
   order.folder = std::filesystem::current_path().string();
@@ -70,10 +77,10 @@ outcome<std::string> own_executable() {
 outcome<std::string> start(const command_line& line) {
   const auto input = TRY(read_to_end(STDIN_FILENO));
   TRY(check_bootstrap_input(input, line.id));
-  TRY(make_run_folders());
+  TRY(pod::make_run_folders());
   const auto pod = pod_of(".", line.id);
-  const auto path = socket_path(line.address, line.containerd_namespace, pod);
-  const auto found = TRY(listen_or_find(path));
+  const auto path = pod::socket_path(line.address, line.containerd_namespace, pod);
+  const auto found = TRY(pod::listen_or_find(path));
   if (found.socket)
     TRY(spawn_for(line, pod, path, found.socket));
   const auto address = "unix://" + path;

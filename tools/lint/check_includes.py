@@ -10,6 +10,7 @@ from tree import CODE, main
 KINDS = [
     (r"messages/vocabulary/", "vocabulary"),
     (r"messages/(ttrpc|proto)/", "wire"),
+    (r"messages/task_api/", "leaf"),
     (r"messages/[^/]+$", "protocol"),
     (r"config/", "config"),
     (r"actors/supervision/", "supervision"),
@@ -172,7 +173,7 @@ def check(tree):
             graph.setdefault(name, []).append(other)
             problems += check_library(name, number, other)
             if quoted and is_project(other):
-                if tree.real and not tree.exists(other):
+                if tree.real and not tree.exists(other) and not tree.exists(other + ".in"):
                     problems.append(f"{name}:{number}: no such file: {other}")
                 problems += check_direction(name, number, other)
                 if kind_of(name) == kind_of(other) == "leaf":

@@ -1,6 +1,6 @@
 #include "shim/bootstrap.hpp"
-#include "shim/listener.hpp"
-#include "shim/paths.hpp"
+#include "actors/sandbox/pod/listener.hpp"
+#include "actors/sandbox/pod/run_folders.hpp"
 #include "shim/spawn.hpp"
 
 #include "bootstrap.pb.h"
@@ -15,6 +15,7 @@
 
 using namespace troupe;
 using namespace troupe::shim;
+using namespace troupe::pod;
 
 namespace {
 
@@ -71,7 +72,7 @@ TEST_CASE("listener: a first start listens on a 0600 socket, a second one finds 
   auto first = listen_or_find(path);
   REQUIRE(first);
   REQUIRE(first->socket);
-  struct stat found{};
+  struct stat found {};
   REQUIRE(::stat(path.c_str(), &found) == 0);
   CHECK((found.st_mode & 0777) == 0600);
   first->lock.reset();

@@ -1,13 +1,13 @@
-#include "shim/task_codec.hpp"
+#include "messages/task_api/codec.hpp"
 
-#include "shim/wire_time.hpp"
+#include "messages/task_api/wire_time.hpp"
 
 #include "events.pb.h"
 #include "events_service.pb.h"
 
 #include <array>
 
-namespace troupe::shim {
+namespace troupe::task_api {
 namespace {
 
 namespace ev = containerd::events;
@@ -104,4 +104,4 @@ std::string encode_event(const event::record& record, const namespace_id& space)
   return request.SerializeAsString();
 }
 
-} // namespace troupe::shim
+} // namespace troupe::task_api

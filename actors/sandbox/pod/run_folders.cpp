@@ -1,4 +1,4 @@
-#include "shim/paths.hpp"
+#include "actors/sandbox/pod/run_folders.hpp"
 
 #include <sha256.h>
 #include <sys/stat.h>
@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-namespace troupe::shim {
+namespace troupe::pod {
 namespace {
 
 std::string sha256_hex(std::string_view text) {
@@ -63,9 +63,4 @@ outcome<void> make_run_folders() {
   return make_private_folder(run_root() + "/pods");
 }
 
-std::string daemon_path(const std::string& executable) {
-  const auto folder = std::filesystem::path{executable}.parent_path();
-  return (folder.parent_path() / "libexec/troupe/shim-daemon").string();
-}
-
-} // namespace troupe::shim
+} // namespace troupe::pod

@@ -1,4 +1,4 @@
-#include "shim/task_codec.hpp"
+#include "messages/task_api/codec.hpp"
 
 #include "events.pb.h"
 #include "events_service.pb.h"
@@ -8,7 +8,7 @@
 #include <catch2/catch.hpp>
 
 using namespace troupe;
-using namespace troupe::shim;
+using namespace troupe::task_api;
 namespace v2 = containerd::task::v2;
 
 namespace {
@@ -46,7 +46,7 @@ TEST_CASE("task codec: a create keeps its mounts, streams and configuration path
   CHECK(c->config_path == "/etc/t.toml");
 }
 
-TEST_CASE("task codec: options of another runtime are let be") {
+TEST_CASE("task codec: options of runc are let be") {
   auto m = create_message();
   m.mutable_options()->set_type_url("containerd.runc.v1.Options");
   m.mutable_options()->set_value("\x12\x03runc");
@@ -66,6 +66,8 @@ TEST_CASE("task codec: what is wrong with a create is named") {
           m.mutable_options()->set_type_url("runtimeoptions.v1.Options");
           m.mutable_options()->set_value("\xff\xff");
         }) == "options: is not a runtimeoptions.v1.Options");
+  CHECK(text([](auto& m) { m.mutable_options()->set_type_url("some.Options"); }) ==
+        "options: of type 'some.Options', expected runtimeoptions.v1.Options");
   CHECK(text([](auto& m) {
           for (std::size_t i = 0; i < max_rootfs_mounts; ++i)
             m.add_rootfs();

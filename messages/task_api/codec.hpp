@@ -7,7 +7,7 @@
 
 /// Between containerd's protobuf and our commands; pure. Every decode validates ids and bounds and
 /// answers invalid_argument with the field's name.
-namespace troupe::shim {
+namespace troupe::task_api {
 
 /// Most mounts and options of one root file system; overlay stacks have some dozens.
 inline constexpr std::size_t max_rootfs_mounts = 64;
@@ -44,4 +44,4 @@ inline constexpr std::uint32_t max_signal = 64;
 /// it.
 [[nodiscard]] std::string encode_event(const event::record& record, const namespace_id& space);
 
-} // namespace troupe::shim
+} // namespace troupe::task_api

@@ -6,7 +6,7 @@
 
 /// Where a pod's things live. `start`, the daemon and `delete` are three processes that must agree
 /// on it without talking, so it depends on nothing but their common arguments and environment.
-namespace troupe::shim {
+namespace troupe::pod {
 
 /// TROUPE_RUN_DIR, or /run/troupe. A folder of mode 0700.
 [[nodiscard]] std::string run_root();
@@ -25,7 +25,4 @@ namespace troupe::shim {
 /// permission_denied: one exists and belongs to somebody else or is open to others.
 [[nodiscard]] outcome<void> make_run_folders();
 
-/// The daemon's binary: ../libexec/troupe/shim-daemon seen from the folder of `executable`.
-[[nodiscard]] std::string daemon_path(const std::string& executable);
-
-} // namespace troupe::shim
+} // namespace troupe::pod

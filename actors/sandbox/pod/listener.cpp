@@ -1,4 +1,4 @@
-#include "shim/listener.hpp"
+#include "actors/sandbox/pod/listener.hpp"
 
 #include "messages/vocabulary/units.hpp"
 
@@ -13,7 +13,7 @@
 #include <cstring>
 #include <thread>
 
-namespace troupe::shim {
+namespace troupe::pod {
 namespace {
 
 constexpr milliseconds lock_patience{3000};
@@ -80,4 +80,4 @@ outcome<listening> listen_or_find(const std::string& path) {
   return out;
 }
 
-} // namespace troupe::shim
+} // namespace troupe::pod

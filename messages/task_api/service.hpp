@@ -5,7 +5,7 @@
 
 #include <functional>
 
-namespace troupe::shim {
+namespace troupe::task_api {
 
 struct task_service_options {
   sandbox_id sandbox;
@@ -26,4 +26,4 @@ void add_task_service(ttrpc::server& server, task_port port, task_service_option
 /// Name of the service on the wire.
 inline constexpr const char* task_service_name = "containerd.task.v2.Task";
 
-} // namespace troupe::shim
+} // namespace troupe::task_api

@@ -1,11 +1,11 @@
-#include "shim/task_codec.hpp"
+#include "messages/task_api/codec.hpp"
 
-#include "shim/wire_time.hpp"
+#include "messages/task_api/wire_time.hpp"
 
 #include "runtime_options.pb.h"
 #include "task.pb.h"
 
-namespace troupe::shim {
+namespace troupe::task_api {
 namespace {
 
 namespace v2 = containerd::task::v2;
@@ -55,10 +55,15 @@ outcome<std::vector<rootfs_mount>> mounts_of(const v2::CreateTaskRequest& messag
   return out;
 }
 
-/// Options may come as runtimeoptions.v1.Options; of other types (runc's) nothing is taken.
+/// Options may come as runtimeoptions.v1.Options. Of runc's, which clients add by habit, nothing is
+/// taken; any other kind asks for something that would not happen.
 outcome<std::string> config_path_of(const troupe::wire::Any& options) {
-  if (!options.type_url().ends_with("runtimeoptions.v1.Options"))
+  const auto& type = options.type_url();
+  if (type.empty() || type.ends_with("containerd.runc.v1.Options"))
     return std::string{};
+  if (!type.ends_with("runtimeoptions.v1.Options"))
+    return fail(errc::invalid_argument, "options: of type '{}', expected runtimeoptions.v1.Options",
+                type);
   runtimeoptions::v1::Options parsed;
   if (!parsed.ParseFromString(options.value()))
     return fail(errc::invalid_argument, "options: is not a runtimeoptions.v1.Options");
@@ -242,4 +247,4 @@ std::string encode_connect(const process_report& answer, std::uint32_t shim_pid)
   return message.SerializeAsString();
 }
 
-} // namespace troupe::shim
+} // namespace troupe::task_api

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-namespace troupe::shim {
+namespace troupe::pod {
 
 /// A socket to hand to a new daemon, or the news that one already answers there.
 struct listening {
@@ -24,4 +24,4 @@ struct listening {
 /// Connections waiting for the daemon to come up: containerd opens one or two per container.
 inline constexpr int listen_backlog = 64;
 
-} // namespace troupe::shim
+} // namespace troupe::pod

@@ -1,11 +1,11 @@
-#include "shim/task_service.hpp"
+#include "messages/task_api/service.hpp"
 
+#include "messages/task_api/codec.hpp"
 #include "messages/vocabulary/log.hpp"
-#include "shim/task_codec.hpp"
 
 #include <memory>
 
-namespace troupe::shim {
+namespace troupe::task_api {
 namespace {
 
 /// What every method of the service shares.
@@ -26,14 +26,16 @@ struct service {
 
 using shared_service = std::shared_ptr<const service>;
 
-std::string encode_done(const done&) { return {}; }
+std::string encode_done(const done&) {
+  return {};
+}
 
 /// Binds one method: bytes -> Command -> port -> reply -> bytes.
 template <class Command>
 ttrpc::handler method(shared_service shared, outcome<Command> (*decode)(const std::string&),
                       std::function<std::string(const typename Command::reply&)> encode) {
   return [shared = std::move(shared), decode, encode = std::move(encode)](ttrpc::request call,
-                                                                        ttrpc::reply reply) {
+                                                                          ttrpc::reply reply) {
     auto command = decode(call.payload);
     if (!command) {
       log::info("task", "{}: {}", call.method, command.error().text);
@@ -89,4 +91,4 @@ void add_task_service(ttrpc::server& server, task_port port, task_service_option
     add(name, refused(name));
 }
 
-} // namespace troupe::shim
+} // namespace troupe::task_api

@@ -4,7 +4,7 @@
 
 #include "wellknown.pb.h"
 
-namespace troupe::shim {
+namespace troupe::task_api {
 
 /// Nanoseconds are never negative on the wire, also before 1970.
 inline void set_time(troupe::wire::Timestamp* to, wall_time at) {
@@ -15,4 +15,4 @@ inline void set_time(troupe::wire::Timestamp* to, wall_time at) {
   to->set_nanos(static_cast<std::int32_t>(rest.count()));
 }
 
-} // namespace troupe::shim
+} // namespace troupe::task_api
