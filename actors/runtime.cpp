@@ -32,6 +32,13 @@ constexpr milliseconds longest_retry{200};
 /// The guest's end of the vsock device; 3 is the first number not reserved.
 constexpr std::uint64_t guest_cid = 3;
 
+/// There is always a plan, so that a pod's configuration can arm it.
+runtime_options with_faults(runtime_options options) {
+  if (!options.faults)
+    options.faults = std::make_shared<fault_plan>();
+  return options;
+}
+
 /// A pod's actors are some ten; more restarts than this within the window end the pod.
 actors::supervisor_args pod_tree(std::function<std::vector<actors::child_spec>()> children) {
   actors::supervisor_args out;
@@ -83,8 +90,9 @@ container_tree make_container(const sandbox_args& pod, const sharefs_ref& sharef
 class runtime::core {
 public:
   explicit core(runtime_options options)
-      : options_(std::move(options)), fx_({}, options_.faults), watcher_(io_.context()),
-        registry_(std::make_shared<sandbox_registry>()), actors_(system_options_of(options_)) {}
+      : options_(with_faults(std::move(options))), fx_({}, options_.faults),
+        watcher_(io_.context()), registry_(std::make_shared<sandbox_registry>()),
+        actors_(system_options_of(options_)) {}
 
   outcome<void> begin();
   outcome<void> add_sandbox(sandbox_options options);
@@ -166,9 +174,11 @@ pod_ptr runtime::core::make_pod(const sandbox_options& options) {
                                  options.values.has_value(),
                                  nullptr,
                                  {},
+                                 {},
                                  fx_,
                                  io_.context(),
                                  *workers_,
+                                 options_.faults,
                                  [id = options.id, tell = options_.on_event](event::any what) {
                                    if (tell)
                                      tell({id, std::chrono::system_clock::now(), std::move(what)});

@@ -24,6 +24,7 @@ struct runtime_options {
   std::string cache_directory;
   /// Threads that serve the queues of all machines.
   std::size_t device_threads = 1;
+  /// Faults to be played in this process. A sandbox whose configuration has a `fault_plan` arms it.
   std::shared_ptr<fault_plan> faults;
 };
 

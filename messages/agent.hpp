@@ -32,6 +32,9 @@ struct disconnect_agent {
 struct guest_create {
   request_context context;
   std::shared_ptr<const grpc::CreateContainerRequest> request;
+
+  /// What a repetition is answered (see actors::ask_again).
+  static bool done_before(errc code) { return code == errc::already_exists; }
 };
 
 /// Lets a parked init run, or with `exec` starts a further process.
@@ -39,6 +42,11 @@ struct guest_start {
   request_context context;
   process_key key;
   std::shared_ptr<const grpc::ExecProcessRequest> exec;
+
+  /// An init runs already, an exec's id is taken.
+  static bool done_before(errc code) {
+    return code == errc::failed_precondition || code == errc::already_exists;
+  }
 };
 
 /// not_found: the process has ended.
@@ -92,12 +100,13 @@ struct agent_closed {
 };
 
 /// The connection to the agent in one guest.
-using agent_actor = actors::protocol<
-    actors::request<connect_agent, void>, actors::request<disconnect_agent, void>,
-    actors::request<guest_create, void>, actors::request<guest_start, void>,
-    actors::request<guest_signal, void>, actors::request<guest_resize, void>,
-    actors::request<guest_remove, void>, actors::request<open_streams, guest_streams>,
-    actors::notice<guest_watch>, actors::notice<guest_forget>, actors::notice<agent_closed>>;
+using agent_actor =
+    actors::protocol<actors::request<connect_agent, void>, actors::request<disconnect_agent, void>,
+                     actors::request<guest_create, void>, actors::request<guest_start, void>,
+                     actors::request<guest_signal, void>, actors::request<guest_resize, void>,
+                     actors::request<guest_remove, void>,
+                     actors::request<open_streams, guest_streams>, actors::notice<guest_watch>,
+                     actors::notice<guest_forget>, actors::notice<agent_closed>>;
 using agent_ref = actors::ref<agent_actor>;
 
 } // namespace troupe

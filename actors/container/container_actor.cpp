@@ -1,7 +1,7 @@
 #include "actors/container/container_actor.hpp"
 
 #include "actors/sandbox/lifecycle/commands.hpp"
-#include "actors/supervision/ask.hpp"
+#include "actors/supervision/ask_again.hpp"
 #include "actors/supervision/blocking.hpp"
 #include "actors/supervision/timer.hpp"
 #include "messages/vocabulary/log.hpp"
@@ -113,8 +113,8 @@ void container::share() const {
   body().busy = true;
   auto trees =
       std::make_shared<std::vector<prepare::shared_tree>>(std::move(ledger().prepared.trees));
-  actors::ask(self, args->sharefs, values().runtime.effect_timeout, "share root file system",
-              add_shares{{}, state().id(), std::move(trees)})
+  actors::ask_again(self, args->sharefs, values().runtime.effect_timeout, "share root file system",
+                    add_shares{{}, state().id(), std::move(trees)})
       .then([it = *this] { it.reach(container_step::shared); },
             [it = *this](const failure& why) { it.break_off(why); });
 }
@@ -123,8 +123,8 @@ void container::create_in_guest() const {
   body().busy = true;
   const auto patience =
       std::chrono::duration_cast<milliseconds>(values().agent().create_container_timeout);
-  actors::ask(self, args->agent, patience, "create in guest",
-              guest_create{{}, ledger().prepared.request})
+  actors::ask_again(self, args->agent, patience, "create in guest",
+                    guest_create{{}, ledger().prepared.request})
       .then([it = *this] { it.reach(container_step::created); },
             [it = *this](const failure& why) { it.break_off(why); });
 }
@@ -184,8 +184,8 @@ void container::remove_in_guest() const {
   body().busy = true;
   if (args->pod->fate.why())
     return leave(container_step::shared);
-  actors::ask(self, args->agent, values().agent().request_timeout, "remove from guest",
-              guest_remove{{}, state().id()})
+  actors::ask_again(self, args->agent, values().agent().request_timeout, "remove from guest",
+                    guest_remove{{}, state().id()})
       .then([it = *this] { it.leave(container_step::shared); },
             [it = *this](const failure& why) {
               // The guest keeps some memory until the pod ends; the host has nothing to lose by it.
@@ -196,8 +196,8 @@ void container::remove_in_guest() const {
 
 void container::unshare() const {
   body().busy = true;
-  actors::ask(self, args->sharefs, values().runtime.effect_timeout, "unshare",
-              remove_shares{{}, state().id()})
+  actors::ask_again(self, args->sharefs, values().runtime.effect_timeout, "unshare",
+                    remove_shares{{}, state().id()})
       .then([it = *this] { it.leave(container_step::prepared); },
             [it = *this](const failure& why) {
               log::error(it.who(), "{}", why.text);
@@ -216,12 +216,13 @@ void container::gone() const {
     args->pod->publish(event::task_deleted{state().id(), state().pid(), ledger().last_words.exit});
     log::info(who(), "deleted");
   }
+  // The pod knows before the caller does: what the caller asks next must find it gone.
+  actors::tell(args->owner, container_removed{state().id()});
   for (const auto& creator : std::exchange(body().creators, {}))
     creator.answer(tl::unexpected(ledger().broken.value_or(
         failure{errc::cancelled, "create: the container was deleted", 0})));
   for (const auto& remover : std::exchange(body().removers, {}))
     remover.answer(ledger().last_words);
-  actors::tell(args->owner, container_removed{state().id()});
 }
 
 // -- processes
@@ -241,8 +242,8 @@ outcome<process_entry> container::new_process(const process_key& key, stdio_path
 
 void container::add_process(const process_entry& entry) const {
   const process_args child{args->pod, entry.ledger, entry.place, args->me, args->agent};
-  actors::ask(self, args->supervisor, values().runtime.effect_timeout, "add process",
-              actors::add_child{actors::child(entry.place, {}, run_process, child)})
+  actors::ask_again(self, args->supervisor, values().runtime.effect_timeout, "add process",
+                    actors::add_child{actors::child(entry.place, {}, run_process, child)})
       .then([it = *this] { it.flush_early(); },
             [it = *this, path = entry.place.path()](const failure& why) {
               if (why.code != errc::already_exists) // it outlived this actor's restart
@@ -272,8 +273,8 @@ void container::process_gone(const process_removed& news) const {
   const auto* entry = find(news.key);
   if (entry == nullptr)
     return news.reply.answer(news.answer);
-  actors::ask(self, args->supervisor, values().runtime.effect_timeout, "remove process",
-              actors::remove_child{std::string{entry->place.slot()->name()}})
+  actors::ask_again(self, args->supervisor, values().runtime.effect_timeout, "remove process",
+                    actors::remove_child{std::string{entry->place.slot()->name()}})
       .then([] {}, [it = *this](const failure& why) { log::warn(it.who(), "{}", why.text); });
   ledger().execs.erase(news.key.exec);
   state().drop_exec(news.key.exec);
@@ -323,8 +324,8 @@ void container::register_exec(const task_call<exec_process>& call,
   entry.ledger->exec = std::move(request);
   ledger().execs.emplace(key.exec, entry);
   const process_args child{args->pod, entry.ledger, entry.place, args->me, args->agent};
-  actors::ask(self, args->supervisor, values().runtime.effect_timeout, "add process",
-              actors::add_child{actors::child(entry.place, {}, run_process, child)})
+  actors::ask_again(self, args->supervisor, values().runtime.effect_timeout, "add process",
+                    actors::add_child{actors::child(entry.place, {}, run_process, child)})
       .then(
           [it = *this, key, reply = call.reply] {
             it.args->pod->publish(event::exec_added{key});

@@ -1,6 +1,6 @@
 #include "actors/container/process_actor.hpp"
 
-#include "actors/supervision/ask.hpp"
+#include "actors/supervision/ask_again.hpp"
 #include "actors/supervision/timer.hpp"
 #include "messages/vocabulary/log.hpp"
 
@@ -52,7 +52,7 @@ struct process {
   void finish_if_over() const;
   void start(const task_call<start_process>& call) const;
   void started() const;
-  void drive_start(const request_context& context) const;
+  void drive_start(const request_context& context, bool repeated) const;
   void open_streams_of(const request_context& context) const;
   void start_pump(const guest_streams& streams) const;
   void resume() const;
@@ -155,12 +155,13 @@ void process::start(const task_call<start_process>& call) const {
     pump = std::move(*opened);
   }
   state().begin_start();
-  drive_start(call.command.context);
+  drive_start(call.command.context, false);
 }
 
-void process::drive_start(const request_context& context) const {
+void process::drive_start(const request_context& context, bool repeated) const {
   const guest_start wanted{context, state().key(), args->ledger->exec};
-  actors::ask(self, args->agent, patience(context), "start", wanted)
+  auto asked = actors::ask_again(self, args->agent, patience(context), "start", wanted);
+  (repeated ? std::move(asked).repeated() : std::move(asked))
       .then([it = *this, context] { it.open_streams_of(context); },
             [it = *this](const failure& why) {
               it.state().start_failed();
@@ -171,8 +172,8 @@ void process::drive_start(const request_context& context) const {
 }
 
 void process::open_streams_of(const request_context& context) const {
-  actors::ask(self, args->agent, patience(context), "streams",
-              open_streams{context, state().key(), state().io().terminal})
+  actors::ask_again(self, args->agent, patience(context), "streams",
+                    open_streams{context, state().key(), state().io().terminal})
       .then([it = *this](const guest_streams& streams) { it.start_pump(streams); },
             [it = *this](const failure& why) {
               log::error(it.who(), "runs without streams: {}", why.text);
@@ -199,8 +200,8 @@ void process::started() const {
   actors::tell(args->owner, process_running{state().key()});
   answer_starters(task_pid{state().pid()});
   if (const auto size = state().size())
-    actors::ask(self, args->agent, args->pod->values.agent().request_timeout, "resize",
-                guest_resize{{}, state().key(), size->columns, size->rows})
+    actors::ask_again(self, args->agent, args->pod->values.agent().request_timeout, "resize",
+                      guest_resize{{}, state().key(), size->columns, size->rows})
         .then([] {}, [it = *this](const failure& why) { log::warn(it.who(), "{}", why.text); });
   // An init is watched from its creation on: it can be killed before it was started.
   if (!state().is_init() && args->ledger->keeps_exit)
@@ -211,7 +212,7 @@ void process::started() const {
 /// After a restart: goes on where the last one was.
 void process::resume() const {
   if (state().phase() == process_phase::starting)
-    return drive_start({});
+    return drive_start({}, true);
   if (state().is_init() || state().phase() == process_phase::running)
     watch();
   finish_if_over();
@@ -232,7 +233,7 @@ void process::kill(const task_call<kill_process>& call) const {
     return call.reply.answer(done{});
   }
   const guest_signal order{wanted.context, state().key(), wanted.signal, wanted.all};
-  actors::ask(self, args->agent, patience(wanted.context), "kill", order)
+  actors::ask_again(self, args->agent, patience(wanted.context), "kill", order)
       .then([reply = call.reply] { reply.answer(done{}); },
             [reply = call.reply, signal = wanted.signal](const failure& why) {
               const bool deadly = signal == SIGKILL || signal == SIGTERM;
@@ -264,7 +265,7 @@ void process::resize(const task_call<resize_pty>& call) const {
   if (*said == verdict::remember)
     return call.reply.answer(done{});
   const guest_resize order{call.command.context, state().key(), size.columns, size.rows};
-  actors::ask(self, args->agent, patience(call.command.context), "resize", order)
+  actors::ask_again(self, args->agent, patience(call.command.context), "resize", order)
       .then([reply = call.reply] { reply.answer(done{}); },
             [reply = call.reply](const failure& why) { reply.answer(tl::unexpected(why)); });
 }

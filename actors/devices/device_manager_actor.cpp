@@ -1,6 +1,6 @@
 #include "actors/devices/device_actor.hpp"
 
-#include "actors/supervision/ask.hpp"
+#include "actors/supervision/ask_again.hpp"
 #include "actors/supervision/reply_guard.hpp"
 #include "messages/vocabulary/log.hpp"
 
@@ -20,7 +20,7 @@ struct manager {
   void attach_from(std::size_t index, const reply_guard<void>& reply) const {
     if (index == args->devices.size())
       return reply.answer({});
-    actors::ask(self, args->devices[index], patience(), "attach", attach_device{})
+    actors::ask_again(self, args->devices[index], patience(), "attach", attach_device{})
         .then([it = *this, index, reply] { it.attach_from(index + 1, reply); },
               [reply](const failure& why) { reply.answer(tl::unexpected(why)); });
   }
@@ -30,7 +30,7 @@ struct manager {
     if (count == 0)
       return reply.answer({});
     const auto& device = args->devices[count - 1];
-    actors::ask(self, device, patience(), "detach", detach_device{})
+    actors::ask_again(self, device, patience(), "detach", detach_device{})
         .then([it = *this, count, reply] { it.detach(count - 1, reply); },
               [it = *this, count, reply, path = device.path()](const failure& why) {
                 log::error(path, "{}", why.text);

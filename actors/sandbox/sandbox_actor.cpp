@@ -3,7 +3,7 @@
 #include "actors/sandbox/lifecycle/commands.hpp"
 #include "actors/sandbox/pod/pod_directory.hpp"
 #include "actors/sandbox/pod/pod_settings.hpp"
-#include "actors/supervision/ask.hpp"
+#include "actors/supervision/ask_again.hpp"
 #include "actors/supervision/blocking.hpp"
 #include "actors/supervision/timer.hpp"
 #include "messages/vocabulary/log.hpp"
@@ -87,48 +87,54 @@ void sandbox::step_up(boot_stage stage) const {
   }
 }
 
+/// Blocking: reads the settings, arms the fault plan, makes the folder. Keeps each in the pod at
+/// once, so that an actor killed meanwhile finds them there.
+outcome<void> open_pod(pod_context& pod, const std::string& config_path, const std::string& bundle,
+                       time_point deadline) {
+  const std::lock_guard one_at_a_time{pod.opening};
+  if (pod.journal)
+    return {};
+  if (!pod.configured) {
+    auto settings = TRY(pod::read_settings(config_path, bundle));
+    for (const auto& warning : settings.warnings)
+      log::warn("root/sandbox:" + pod.id.str(), "{}", warning);
+    pod.values = std::move(settings.values);
+    pod.configured = true;
+  }
+  if (!pod.values.runtime.fault_plan.empty())
+    TRY(pod.faults->arm(pod.values.runtime.fault_plan));
+  pod.journal = TRY(pod::open_directory(pod.place.directory, deadline));
+  return {};
+}
+
 void sandbox::open_directory() const {
-  struct opened {
-    std::optional<pod::settings> settings;
-    std::unique_ptr<journal::file> journal;
-  };
-  const auto box = std::make_shared<opened>();
   const auto limit = values().runtime.effect_timeout;
   const auto& early = body().early;
   const auto config_path = early.empty() ? std::string{} : early.front().command.config_path;
   const auto bundle = early.empty() ? std::string{} : early.front().command.bundle;
-  const bool read = !args->pod->configured;
   actors::run_blocking(self, args->pod->fx, args->pod->job("pod folder", limit, actors::now(self)),
-                       [=, pod = args->pod, end = actors::now(self) + limit]() -> outcome<void> {
-                         if (read)
-                           box->settings = TRY(pod::read_settings(config_path, bundle));
-                         box->journal = TRY(pod::open_directory(pod->place.directory, end));
-                         return {};
+                       [=, pod = args->pod, end = actors::now(self) + limit] {
+                         return open_pod(*pod, config_path, bundle, end);
                        })
       .then(
-          [it = *this, box] {
-            auto& pod = *it.args->pod;
-            if (box->settings) {
-              pod.values = std::move(box->settings->values);
-              for (const auto& warning : box->settings->warnings)
-                log::warn(it.who(), "{}", warning);
-            }
-            pod.journal = std::move(box->journal);
+          [it = *this] {
             it.up(boot_stage::directory);
             for (const auto& call : std::exchange(it.body().early, {}))
               it.new_container(call);
           },
           [it = *this](const failure& why) {
-            for (const auto& call : std::exchange(it.body().early, {}))
-              call.reply.answer(tl::unexpected(why));
             it.stage_failed(boot_stage::directory, why);
+            for (const auto& call : std::exchange(it.body().early, {})) {
+              it.state().removed(call.command.container);
+              call.reply.answer(tl::unexpected(why));
+            }
           });
 }
 
 template <class Handle, class Message>
 void sandbox::raise(boot_stage stage, const actors::ref<Handle>& part, milliseconds limit,
                     Message message) const {
-  actors::ask(self, part, limit, std::string{"boot: "} += name(stage), std::move(message))
+  actors::ask_again(self, part, limit, std::string{"boot: "} += name(stage), std::move(message))
       .then([it = *this, stage] { it.up(stage); },
             [it = *this, stage](const failure& why) { it.stage_failed(stage, why); });
 }
@@ -137,7 +143,7 @@ void sandbox::start_machine_stage() const {
   const auto limit = values().runtime.boot_timeout;
   start_machine order;
   order.context.deadline = actors::now(self) + limit;
-  actors::ask(self, args->machine, limit, "boot: machine", std::move(order))
+  actors::ask_again(self, args->machine, limit, "boot: machine", std::move(order))
       .then(
           [it = *this](const machine_info& info) {
             it.ledger().pid = info.pid;
@@ -206,8 +212,8 @@ void sandbox::step_down(boot_stage stage) const {
 
 template <class Handle, class Message>
 void sandbox::lower(boot_stage stage, const actors::ref<Handle>& part, Message message) const {
-  actors::ask(self, part, values().runtime.stop_timeout + milliseconds{500},
-              std::string{"stop: "} += name(stage), std::move(message))
+  actors::ask_again(self, part, values().runtime.stop_timeout + milliseconds{500},
+                    std::string{"stop: "} += name(stage), std::move(message))
       .then([it = *this, stage] { it.down(stage); },
             [it = *this, stage](const failure& why) {
               // The journal holds what could not be ended in order; its replay comes below.
@@ -281,8 +287,8 @@ void sandbox::new_container(const task_call<create_task>& call) const {
   const auto tree =
       args->make_container(call.command, ledger().pid, state().phase() == sandbox_phase::running);
   ledger().containers.emplace(id, tree.place);
-  actors::ask(self, args->supervisor, values().runtime.effect_timeout, "add container",
-              actors::add_child{tree.spec})
+  actors::ask_again(self, args->supervisor, values().runtime.effect_timeout, "add container",
+                    actors::add_child{tree.spec})
       .then(
           [it = *this, call] {
             const auto& entries = it.ledger().containers;
@@ -299,8 +305,8 @@ void sandbox::removed(const container_id& id) const {
   state().removed(id);
   if (const auto at = ledger().containers.find(id); at != ledger().containers.end()) {
     ledger().containers.erase(at);
-    actors::ask(self, args->supervisor, container_end_patience, "remove container",
-                actors::remove_child{container_tree_name(id)})
+    actors::ask_again(self, args->supervisor, container_end_patience, "remove container",
+                      actors::remove_child{container_tree_name(id)})
         .then([] {}, [it = *this](const failure& why) { log::warn(it.who(), "{}", why.text); });
   }
   // A pod ends with the container that bears its name: nothing can be asked of it afterwards.

@@ -191,6 +191,14 @@ outcome<std::shared_ptr<fault_plan>> fault_plan::parse_text(std::string_view tex
   return parse(lines);
 }
 
+outcome<void> fault_plan::arm(std::string_view text) {
+  auto made = TRY(parse_text(text));
+  const std::lock_guard lock{mutex_};
+  rules_ = std::move(made->rules_);
+  armed_.store(!rules_.empty(), std::memory_order_relaxed);
+  return {};
+}
+
 std::optional<fault_action> fault_plan::hit(std::string_view point) {
   const std::lock_guard lock{mutex_};
   std::optional<fault_action> acting;

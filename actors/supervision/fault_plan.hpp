@@ -63,6 +63,10 @@ public:
   /// The same for one text, a rule a line.
   [[nodiscard]] static outcome<std::shared_ptr<fault_plan>> parse_text(std::string_view text);
 
+  /// Puts the rules of `text` in place of those it has, with all counts at zero. As parse_text;
+  /// after a failure nothing has changed.
+  [[nodiscard]] outcome<void> arm(std::string_view text);
+
   /// Whether any rule is left that could act.
   [[nodiscard]] bool armed() const noexcept { return armed_.load(std::memory_order_relaxed); }
 

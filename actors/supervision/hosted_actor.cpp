@@ -34,6 +34,17 @@ std::string describe_current() {
   }
 }
 
+/// Whoever throws over a request would throw again; who was killed had nothing to do with it.
+errc code_of_current() {
+  try {
+    throw;
+  } catch (const injected_kill&) {
+    return errc::restarting;
+  } catch (...) {
+    return errc::internal;
+  }
+}
+
 caf::error exit_for(std::exception_ptr& thrown) {
   try {
     std::rethrow_exception(thrown);
@@ -120,7 +131,7 @@ void hosted_actor::report_throw(caf::scheduled_actor& self,
     log::error(identity_.path, "{}: {}", name, what);
     if (message.mid.is_request() && message.sender)
       answer_error(self, message,
-                   {errc::internal, fmt::format("{}: {}: {}", identity_.path, name, what), 0});
+                   {code_of_current(), fmt::format("{}: {}: {}", identity_.path, name, what), 0});
   } catch (...) { // out of memory: the exception in flight still ends the actor
   }
 }

@@ -136,7 +136,7 @@ void machine::heard(const hypervisor::machine_event& what) const {
 
 void machine::ended(const hypervisor::exit_info& how) const {
   ledger().running = false;
-  const failure why{errc::machine_gone, how.text, 0};
+  const failure why{errc::machine_gone, "machine: " + how.text, 0};
   if (how.reason == hypervisor::end_reason::stopped)
     log::info(who(), "{}", how.text);
   else

@@ -118,7 +118,7 @@ class Bed:
         self.containerd = None
         self.configure()
 
-    def configure(self, **changes):
+    def configure(self, agent=None, faults="", **changes):
         """Writes the shim's configuration; a value of None leaves a key out."""
         keys = {
             "kernel": str(self.build / "guest/vmlinux-product"),
@@ -128,8 +128,10 @@ class Bed:
             **changes,
         }
         lines = [f"{key} = {json.dumps(value)}" for key, value in keys.items() if value is not None]
-        head = '[runtime]\nlog_level = "debug"\n[hypervisor.qemu]\n'
-        self.config.write_text(head + "\n".join(lines))
+        head = f'[runtime]\nlog_level = "debug"\nfault_plan = {json.dumps(faults)}'
+        head += "\n[hypervisor.qemu]"
+        tail = [f"{key} = {json.dumps(value)}" for key, value in (agent or {}).items()]
+        self.config.write_text("\n".join([head, *lines, "[agent.troupe]", *tail, ""]))
 
     def up(self):
         (self.home / "containerd.toml").write_text(

@@ -3,6 +3,7 @@
 #include "actors/devices/worker.hpp"
 #include "actors/sandbox/journal/journal.hpp"
 #include "actors/supervision/executor.hpp"
+#include "actors/supervision/fault_plan.hpp"
 #include "actors/vcpu/machine_plan.hpp"
 #include "config/config.hpp"
 #include "messages/events.hpp"
@@ -45,14 +46,18 @@ struct pod_context {
   sandbox_id id;
   machine_place place;
   config::config values;
-  /// The embedding program gave `values`: no file is read.
+  /// `values` are there: from the embedding program or from files.
   bool configured = false;
   std::unique_ptr<journal::file> journal;
+  /// Held while the two above are being set.
+  std::mutex opening;
   pod_fate fate;
 
   executor& fx;
   asio::io_context& io;
   devices::worker_pool& workers;
+  /// Of the whole process.
+  std::shared_ptr<fault_plan> faults;
   /// Any thread; does not block.
   std::function<void(event::any)> publish;
 

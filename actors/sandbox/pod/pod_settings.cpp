@@ -12,7 +12,7 @@ namespace troupe::pod {
 namespace {
 
 config::host_limits this_host() {
-  struct sysinfo info{};
+  struct sysinfo info {};
   config::host_limits out;
   out.cpus = std::max(1U, std::thread::hardware_concurrency());
   if (::sysinfo(&info) == 0)
@@ -23,7 +23,10 @@ config::host_limits this_host() {
 } // namespace
 
 outcome<settings> read_settings(const std::string& config_path, const std::string& bundle) {
-  auto loaded = TRY(config::load(config::standard_search(config_path)));
+  auto found = config::load(config::standard_search(config_path));
+  if (!found && found.error().code == errc::not_found) // to a caller that would mean the container
+    found.error().code = errc::invalid_argument;
+  auto loaded = TRY(std::move(found));
   settings out{std::move(loaded.values), std::move(loaded.warnings)};
   if (bundle.empty())
     return out;

@@ -121,3 +121,15 @@ TEST_CASE("fault plan: one rule more than max_fault_rules is refused", "[supervi
   rules.emplace_back("fx:a drop");
   CHECK(fault_plan::parse(rules).error().code == errc::resource_exhausted);
 }
+
+TEST_CASE("fault plan: armed anew, it has the new rules with no hits yet", "[supervision]") {
+  const auto p = plan("fx:a drop @1");
+  CHECK(p->hit("fx:a"));
+  REQUIRE(p->arm("fx:b kill @2"));
+  CHECK_FALSE(p->hit("fx:a"));
+  CHECK_FALSE(p->hit("fx:b"));
+  CHECK(p->arm("fx:c burn").error().code == errc::invalid_argument);
+  CHECK(p->hit("fx:b"));
+  REQUIRE(p->arm(""));
+  CHECK_FALSE(p->armed());
+}
