@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Paths and commands that the pages name exist."""
+"""Paths, commands and tests that the pages name exist."""
 import itertools
 import os
 import re
@@ -11,6 +11,8 @@ TOP = ("actors", "config", "docs", "guest", "messages", "shim", "tests", "tools"
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
 CODE_SPAN = re.compile(r"`([^`\n]+)`")
 FENCE = re.compile(r"^```")
+NAMED_TEST = re.compile(r"`(tests/[\w./]+)`: ([^|]+?) *\|")
+LITERAL_BREAK = re.compile(r'"\s*\n\s*"')
 PROGRAM = re.compile(r"\b(?:troupe_program|add_executable)\(\s*([\w.-]+)")
 
 
@@ -38,6 +40,15 @@ def check_word(tree, word, built):
     return all(tree.exists(each.rstrip("/")) for each in expand(word))
 
 
+def check_tests(tree, name, number, line):
+    """A row that names a file and the words of a test in it."""
+    problems = []
+    for path, words in NAMED_TEST.findall(line):
+        if tree.exists(path) and words not in LITERAL_BREAK.sub("", tree.text(path)):
+            problems.append(f"{name}:{number}: no such test in {path}: {words}")
+    return problems
+
+
 def check_page(tree, name, built):
     problems, fenced = [], False
     for number, line in tree.lines(name):
@@ -48,6 +59,7 @@ def check_page(tree, name, built):
                                              for w in span.split()]
         problems += [f"{name}:{number}: no such path: {word}" for word in words
                      if not check_word(tree, word, built)]
+        problems += check_tests(tree, name, number, line)
         for target, _ in LINK.findall(line):
             if "://" not in target and not target.startswith("mailto:"):
                 path = os.path.normpath(Path(name).parent / target)
@@ -65,6 +77,8 @@ GOOD = {
     "README.md": "See [a](docs/a.md), `tools/{x,y}`, `config/*.toml`, `std::a/b`.\n"
                  "```sh\nsudo tools/x --go build/bin/prog\n```\n",
     "docs/a.md": "[up](../README.md) [out](https://example.org/none)\n",
+    "docs/b.md": "| hole | `tests/a.cpp`: it holds |\n",
+    "tests/a.cpp": 'TEST_CASE("it "\n          "holds")\n',
     "tools/x": "", "tools/y": "", "config/a.toml": "",
     "tools/CMakeLists.txt": "troupe_program(prog main.cpp)\n",
 }
@@ -74,6 +88,7 @@ BAD = [
     {"README.md": "`tools/{x,y}`\n", "tools/x": ""},
     {"README.md": "```sh\nsudo tools/none\n```\n"},
     {"README.md": "`build/bin/none`\n"},
+    {"docs/b.md": "| hole | `tests/a.cpp`: it holds |\n", "tests/a.cpp": "it leaks"},
 ]
 TESTS = (GOOD, *BAD)
 

@@ -40,6 +40,13 @@ TEST_CASE("annotations: nothing is allowed unless the operator says so") {
         errc::permission_denied);
 }
 
+TEST_CASE("annotations: no key hands words on to a program, whatever is allowed") {
+  for (const auto* key : {"virtio_fs_extra_args", "path_list", "block_device_driver"})
+    CHECK(
+        refused(allowing({".*"}), {{hypervisor + key, "[\"-o\", \"source=/\"]"}}).text.find(key) !=
+        std::string::npos);
+}
+
 TEST_CASE("annotations: others' are none of our business") {
   config::config values;
   CHECK(apply_annotations(values, {{"io.kubernetes.cri.container-type", "sandbox"}}, host) ==

@@ -8,9 +8,11 @@
 #include <poll.h>
 
 #include <array>
+#include <atomic>
 #include <filesystem>
 #include <future>
 #include <string>
+#include <thread>
 
 using namespace troupe;
 using namespace troupe::vsock;
@@ -129,6 +131,38 @@ TEST_CASE("vsock device: a request to nobody, comes back as a reset once there i
   REQUIRE(it);
   CHECK(it->op == operation::reset);
   CHECK(b.receive.used_at(0) == used_entry{0, header_bytes});
+}
+
+TEST_CASE("vsock device: a header that changes while it is read, is answered at most once") {
+  bench b;
+  for (std::uint16_t head = 0; head < 8; ++head)
+    b.post_receive(head);
+  auto good = b.packet(operation::request);
+  auto bad = b.packet(operation::data, 0xffff'ffff);
+  bad.target_cid = 77; // a foreign CID is dropped without an answer
+  std::atomic<bool> over{false};
+  std::thread liar{[&] {
+    for (std::size_t i = 0; !over; ++i)
+      b.ram.put(packet_at, encode(i % 2 == 0 ? good : bad));
+  }};
+  constexpr int packets = 2000;
+  std::size_t answers = 0;
+  for (int i = 0; i < packets; ++i) {
+    b.transmit.add(static_cast<std::uint16_t>(b.next++ % 8), {{packet_at, header_bytes, false}});
+    CHECK(b.kick(1));
+    CHECK(b.kick(0));
+    while (const auto used = b.transmit.take_used())
+      CHECK(used->written == 0);
+    while (const auto used = b.receive.take_used()) {
+      const auto it = decode(b.ram.get<header_image>(buffers_at + 4096ULL * used->head));
+      CHECK((it.op == operation::reset && it.length == 0 && it.target_cid == cid));
+      b.post_receive(static_cast<std::uint16_t>(used->head));
+      ++answers;
+    }
+  }
+  over = true;
+  liar.join();
+  CHECK(answers <= packets);
 }
 
 TEST_CASE("vsock device: a packet shorter than a header, is dropped and its chain returned") {

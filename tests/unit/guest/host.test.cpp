@@ -286,6 +286,9 @@ TEST_CASE("agent: an id is taken once and a start is legal once", "[root]") {
 TEST_CASE("agent: a call nobody serves is unimplemented", "[root]") {
   CHECK(shared_agent().call("GetMetrics", grpc::GetMetricsRequest{}).error().code ==
         errc::unimplemented);
+  // No file is ever written by its name in the guest (CVE-2026-41326).
+  CHECK(shared_agent().call("CopyFile", grpc::CopyFileRequest{}).error().code ==
+        errc::unimplemented);
 }
 
 TEST_CASE("agent: a container that was never started is removed with its parked init", "[root]") {
