@@ -124,7 +124,8 @@ private:
         log::warn(who_, "{} log lines dropped: more than {} in a second", dropped,
                   line_budget::lines_per_second);
       const auto [severity, text] = parse_log_line(*line);
-      log::write(severity, who_, text);
+      if (log::enabled(severity))
+        log::write(severity, who_, text);
     }
   }
 
