@@ -1,12 +1,27 @@
 #include "actors/vcpu/boot/image_file.hpp"
 
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <vector>
 
 namespace troupe::boot {
+namespace {
+
+// Fresh RAM has no pages yet. Taking one fault a page inside pread costs four times as much as
+// asking for all of them at once; a kernel that cannot (before 5.14) is only slower.
+void take_pages(const iovec& part) {
+  constexpr std::uintptr_t page = kib(4);
+  const auto start = reinterpret_cast<std::uintptr_t>(part.iov_base);
+  const auto before = start % page;
+  ::madvise(static_cast<std::byte*>(part.iov_base) - before, part.iov_len + before,
+            MADV_POPULATE_WRITE);
+}
+
+} // namespace
 
 outcome<image_file> image_file::of(int fd, std::string_view what, byte_count cap) {
   struct stat found {};
@@ -46,6 +61,7 @@ outcome<void> image_file::copy(byte_count offset, byte_count length,
   std::vector<iovec> parts;
   TRY(ram.slice(to, length, parts));
   for (const auto& it : parts) {
+    take_pages(it);
     TRY(read(offset, {static_cast<std::byte*>(it.iov_base), it.iov_len}));
     offset += it.iov_len;
   }
