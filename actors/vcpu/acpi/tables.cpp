@@ -67,6 +67,19 @@ aml::term keyboard() {
                                                  aml::interrupt(layout::keyboard_gsi, false)}))});
 }
 
+aml::term cmos_clock() {
+  return aml::device("RTC",
+                     {aml::name("_HID", aml::eisa_id("PNP0B00")),
+                      aml::name("_CRS", aml::resource_template({aml::io_ports(
+                                            layout::clock_port, layout::clock_port_count)}))});
+}
+
+aml::term panic_port() {
+  return aml::device(
+      "PEVT", {aml::name("_HID", aml::text("QEMU0001")),
+               aml::name("_CRS", aml::resource_template({aml::io_ports(layout::panic_port, 1)}))});
+}
+
 bool shares_line(std::span<const memory::device_window> all, const memory::device_window& one) {
   return std::ranges::count(all, one.gsi, &memory::device_window::gsi) > 1;
 }
@@ -121,17 +134,18 @@ std::vector<std::byte> fadt(const machine& what, gpa dsdt) {
   // From 6.3 on, Linux believes the "online capable" mark of a processor.
   constexpr std::uint8_t major = 6;
   constexpr std::uint8_t minor = 5;
-  const auto boot_flags = no_vga | no_cmos_clock | (what.serial ? legacy_devices : 0) |
-                          (what.keyboard ? legacy_devices | keyboard_controller : 0);
+  const auto boot_flags = no_vga | (what.legacy.clock ? 0 : no_cmos_clock) |
+                          (what.legacy.serial ? legacy_devices : 0) |
+                          (what.legacy.keyboard ? legacy_devices | keyboard_controller : 0);
   auto out = begin("FACP", major);
   out.zeros(73).u16(static_cast<std::uint16_t>(boot_flags)).u8(0); // Up to offset 112.
   out.u32(no_power_button | no_sleep_button | hardware_reduced |
-          (what.keyboard ? reset_register : 0));
-  if (what.keyboard)
+          (what.legacy.keyboard ? reset_register : 0));
+  if (what.legacy.keyboard)
     put_port(out, layout::keyboard_command_port);
   else
     out.zeros(12);
-  out.u8(what.keyboard ? layout::keyboard_reset : 0).u16(0).u8(minor);
+  out.u8(what.legacy.keyboard ? layout::keyboard_reset : 0).u16(0).u8(minor);
   out.u64(0).u64(dsdt).zeros(96); // No FACS; X_DSDT; no fixed registers up to offset 244.
   put_port(out, layout::sleep_control_port);
   put_port(out, layout::sleep_status_port);
@@ -155,9 +169,9 @@ std::vector<std::byte> madt(const machine& what) {
   const auto isa_line = [&](std::uint32_t gsi) {
     out.u8(2).u8(10).u8(0).u8(static_cast<std::uint8_t>(gsi)).u32(gsi).u16(edge_active_high);
   };
-  if (what.keyboard)
+  if (what.legacy.keyboard)
     isa_line(layout::keyboard_gsi);
-  if (what.serial)
+  if (what.legacy.serial)
     isa_line(layout::serial_gsi);
   constexpr std::uint8_t every_processor = 0xff;
   out.u8(4).u8(6).u8(every_processor).u16(0).u8(1); // NMI at LINT1.
@@ -166,10 +180,14 @@ std::vector<std::byte> madt(const machine& what) {
 
 std::vector<std::byte> dsdt(const machine& what) {
   aml::terms devices;
-  if (what.serial)
+  if (what.legacy.serial)
     devices.push_back(serial_port());
-  if (what.keyboard)
+  if (what.legacy.keyboard)
     devices.push_back(keyboard());
+  if (what.legacy.clock)
+    devices.push_back(cmos_clock());
+  if (what.legacy.panic)
+    devices.push_back(panic_port());
   for (std::size_t i = 0; i < what.devices.size(); ++i)
     devices.push_back(
         virtio_device(what.devices[i], i, shares_line(what.devices, what.devices[i])));

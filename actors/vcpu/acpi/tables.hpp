@@ -14,6 +14,18 @@
 /// registers are promised, only what the tables name.
 namespace troupe::acpi {
 
+/// What of a PC there is. A guest touches nothing that the tables do not name.
+struct legacy_devices {
+  /// COM1, at layout::serial_port.
+  bool serial = true;
+  /// A PS/2 controller, at layout::keyboard_data_port. With it the guest can reset the machine.
+  bool keyboard = true;
+  /// A CMOS clock, at layout::clock_port. It raises no interrupt.
+  bool clock = false;
+  /// How a guest's kernel tells that it panicked, at layout::panic_port.
+  bool panic = false;
+};
+
 /// What the tables tell about.
 struct machine {
   /// Processors that run from the start. APIC ids are 0, 1, 2 ...
@@ -22,10 +34,7 @@ struct machine {
   std::uint32_t max_vcpus = 1;
   /// Virtio devices, and windows where one may appear later.
   std::span<const memory::device_window> devices;
-  /// COM1, at layout::serial_port.
-  bool serial = true;
-  /// A PS/2 controller, at layout::keyboard_data_port. With it the guest can reset the machine.
-  bool keyboard = true;
+  legacy_devices legacy;
 };
 
 /// Bytes for layout::acpi, the RSDP first, and how many of them there are.

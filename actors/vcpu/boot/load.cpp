@@ -1,6 +1,5 @@
 #include "actors/vcpu/boot/load.hpp"
 
-#include "actors/vcpu/acpi/tables.hpp"
 #include "actors/vcpu/arch/x86_64/layout.hpp"
 #include "actors/vcpu/boot/bzimage.hpp"
 #include "actors/vcpu/boot/command_line.hpp"
@@ -19,6 +18,8 @@ namespace {
 namespace layout = x86_64::layout;
 using memory::address_range;
 using memory::guest_memory;
+
+static_assert(max_command_line < layout::command_line_size, "the NUL has a place too");
 
 // A kernel in RAM, of either format.
 struct loaded_kernel {
@@ -108,8 +109,7 @@ outcome<std::string> build_command_line(const boot_request& what, std::size_t lo
 outcome<void> write_discovery(const boot_request& what, const guest_memory& ram) {
   if (what.by == discovery::mp_table_and_command_line)
     return ram.write(layout::mp_table, TRY(mp_table(what.boot_vcpus, what.max_vcpus)));
-  const acpi::machine machine{what.boot_vcpus, what.max_vcpus, what.devices, what.serial,
-                              what.keyboard};
+  const acpi::machine machine{what.boot_vcpus, what.max_vcpus, what.devices, what.legacy};
   return ram.write(layout::acpi, TRY(acpi::build(machine)));
 }
 

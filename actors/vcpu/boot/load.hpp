@@ -1,5 +1,6 @@
 #pragma once
 
+#include "actors/vcpu/acpi/tables.hpp"
 #include "actors/vcpu/arch/x86_64/entry.hpp"
 #include "actors/vcpu/boot/memory_map.hpp"
 #include "actors/vcpu/memory/address_range.hpp"
@@ -47,8 +48,7 @@ struct boot_request {
   protocol how = protocol::automatic;
   discovery by = discovery::acpi;
   /// Which legacy devices ACPI tells about.
-  bool serial = true;
-  bool keyboard = true;
+  acpi::legacy_devices legacy;
 };
 
 /// What was done, and how to begin.

@@ -46,7 +46,7 @@ int sum(const bytes& from, std::size_t length) {
 
 const std::vector<memory::device_window> two_devices{layout::virtio_slot(0),
                                                      layout::virtio_slot(1)};
-const acpi::machine usual{2, 4, two_devices, true, true};
+const acpi::machine usual{2, 4, two_devices, {true, true}};
 
 // The table of a signature that the XSDT in `area` leads to; "XSDT" gives itself.
 bytes follow(const bytes& area, const std::string& signature) {
@@ -148,7 +148,7 @@ TEST_CASE("acpi: the FADT, is hardware-reduced and says how to reset and to powe
 }
 
 TEST_CASE("acpi: a machine without legacy devices, promises none") {
-  const acpi::machine bare{1, 1, {}, false, false};
+  const acpi::machine bare{1, 1, {}, {false, false}};
   const auto it = acpi::fadt(bare, 0xe0040);
   CHECK(get<std::uint16_t>(it, 109) == 0x24);
   CHECK((get<std::uint32_t>(it, 112) & 1U << 10) == 0);
@@ -158,6 +158,21 @@ TEST_CASE("acpi: a machine without legacy devices, promises none") {
   CHECK(all.find("COM1") == std::string::npos);
   CHECK(all.find("PS2_") == std::string::npos);
   CHECK(acpi::madt(bare).size() == 36 + 8 + 8 + 12 + 6);
+}
+
+TEST_CASE("acpi: a clock and a panic port, are named where they are") {
+  const acpi::machine full{1, 1, {}, {true, true, true, true}};
+  CHECK((get<std::uint16_t>(acpi::fadt(full, 0), 109) & 0x20) == 0);
+  const auto devices = acpi::dsdt(full);
+  const auto all = text(devices, 0, devices.size());
+  const auto has = [&](const std::string& name, const std::string& ports) {
+    return all.find(ports, all.find(name)) != std::string::npos;
+  };
+  // First address and last first address, alignment, how many.
+  CHECK(has("RTC_", std::string("\x47\x01\x70\x00\x70\x00\x01\x02", 8)));
+  CHECK(has("QEMU0001", std::string("\x47\x01\x05\x05\x05\x05\x01\x01", 8)));
+  const auto usual_devices = acpi::dsdt(usual);
+  CHECK(text(usual_devices, 0, usual_devices.size()).find("QEMU") == std::string::npos);
 }
 
 TEST_CASE("acpi: the MADT, lists every possible processor, the IOAPIC and the ISA lines") {
@@ -177,7 +192,7 @@ TEST_CASE("acpi: the MADT, lists every possible processor, the IOAPIC and the IS
 
 TEST_CASE("acpi: the DSDT of one device, has these bytes") {
   const std::vector<memory::device_window> one{layout::virtio_slot(0)};
-  const auto it = acpi::dsdt({1, 1, one, false, false});
+  const auto it = acpi::dsdt({1, 1, one, {false, false}});
   const bytes code{it.begin() + 36, it.end()};
   CHECK(code ==
         raw({0x08, '_',  'S',  '5',  '_',  0x12, 0x07, 4,    0x0a, 5,   0,    0,    0,   0x10, 0x49,
@@ -191,7 +206,7 @@ TEST_CASE("acpi: the DSDT of one device, has these bytes") {
 TEST_CASE("acpi: devices on one line, say that they share it") {
   const std::vector<memory::device_window> three{layout::virtio_slot(0), layout::virtio_slot(1),
                                                  layout::virtio_slot(18)};
-  const auto it = acpi::dsdt({1, 1, three, false, false});
+  const auto it = acpi::dsdt({1, 1, three, {false, false}});
   const auto code = text(it, 0, it.size());
   const auto flags_of = [&](const char* name) {
     return static_cast<int>(code[code.find('\x89', code.find(name)) + 3]);
@@ -205,14 +220,14 @@ TEST_CASE("acpi: the largest machine, fits; a larger one is refused") {
   std::vector<memory::device_window> all;
   for (std::uint32_t slot = 0; slot < layout::virtio_mmio_slots; ++slot)
     all.push_back(layout::virtio_slot(slot));
-  const auto area = acpi::build({1, layout::max_vcpus, all, true, true}).value();
+  const auto area = acpi::build({1, layout::max_vcpus, all, {true, true}}).value();
   CHECK(area.size() <= layout::mp_table - layout::acpi);
   all.push_back({{0xcf000000, 0x1000}, 5});
   const auto code = [](const acpi::machine& what) { return acpi::build(what).error().code; };
-  CHECK(code({1, 1, all, true, true}) == errc::resource_exhausted);
-  CHECK(code({0, 1, {}, true, true}) == errc::invalid_argument);
-  CHECK(code({2, 1, {}, true, true}) == errc::invalid_argument);
-  CHECK(code({1, layout::max_vcpus + 1, {}, true, true}) == errc::invalid_argument);
+  CHECK(code({1, 1, all, {true, true}}) == errc::resource_exhausted);
+  CHECK(code({0, 1, {}, {true, true}}) == errc::invalid_argument);
+  CHECK(code({2, 1, {}, {true, true}}) == errc::invalid_argument);
+  CHECK(code({1, layout::max_vcpus + 1, {}, {true, true}}) == errc::invalid_argument);
   const std::vector<memory::device_window> high{{{gib(4) - 0x800, 0x1000}, 5}};
-  CHECK(code({1, 1, high, true, true}) == errc::invalid_argument);
+  CHECK(code({1, 1, high, {true, true}}) == errc::invalid_argument);
 }

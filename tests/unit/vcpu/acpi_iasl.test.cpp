@@ -77,7 +77,7 @@ void check_round_trip(const std::vector<std::byte>& table) {
 
 const std::vector<memory::device_window> devices{layout::virtio_slot(0), layout::virtio_slot(1),
                                                  layout::virtio_slot(18)};
-const acpi::machine machine{2, 4, devices, true, true};
+const acpi::machine machine{2, 4, devices, {true, true, true, true}};
 
 } // namespace
 
@@ -89,7 +89,7 @@ TEST_CASE("iasl: our DSDT of the largest machine, is what it would compile") {
   std::vector<memory::device_window> all;
   for (std::uint32_t slot = 0; slot < layout::virtio_mmio_slots; ++slot)
     all.push_back(layout::virtio_slot(slot));
-  check_round_trip(acpi::dsdt({1, 1, all, true, true}));
+  check_round_trip(acpi::dsdt({1, 1, all, {true, true}}));
 }
 
 TEST_CASE("iasl: our MADT, is what it would compile") {

@@ -83,8 +83,11 @@ inline constexpr std::uint16_t keyboard_data_port = 0x60;
 inline constexpr std::uint16_t keyboard_command_port = 0x64;
 /// Written to keyboard_command_port: reset the machine.
 inline constexpr std::uint8_t keyboard_reset = 0xfe;
+inline constexpr std::uint16_t clock_port = 0x70;
+inline constexpr std::uint16_t clock_port_count = 2;
 inline constexpr std::uint16_t serial_port = 0x3f8;
 inline constexpr std::uint16_t serial_port_count = 8;
+inline constexpr std::uint16_t panic_port = 0x505;
 /// ACPI's sleep control and status registers, one byte each. `power_off` ends the machine.
 inline constexpr std::uint16_t sleep_control_port = 0x600;
 inline constexpr std::uint16_t sleep_status_port = 0x601;
@@ -153,10 +156,12 @@ inline constexpr std::array<named_number, 5> lines{{
     {"event_gsi", event_gsi, event_gsi},
 }};
 
-inline constexpr std::array<named_number, 5> ports{{
+inline constexpr std::array<named_number, 7> ports{{
     {"keyboard_data_port", keyboard_data_port, keyboard_data_port},
     {"keyboard_command_port", keyboard_command_port, keyboard_command_port},
+    {"clock_port", clock_port, clock_port + clock_port_count - 1},
     {"serial_port", serial_port, serial_port + serial_port_count - 1},
+    {"panic_port", panic_port, panic_port},
     {"sleep_control_port", sleep_control_port, sleep_control_port},
     {"sleep_status_port", sleep_status_port, sleep_status_port},
 }};
