@@ -72,8 +72,8 @@ constexpr std::uint64_t rflags_reserved = 1 << 1; // Reads as 1.
 
 constexpr std::uint64_t page_writable = 0x3; // present, writable
 constexpr std::uint64_t page_large = 0x80;
-constexpr unsigned entries_per_table = 512;
-constexpr unsigned directories = 4;
+constexpr std::uint64_t entries_per_table = 512;
+constexpr std::uint64_t directories = 4;
 constexpr byte_count table_size = kib(4);
 
 } // namespace
@@ -150,9 +150,9 @@ std::array<std::uint64_t, 4> descriptors(const entry& how) noexcept {
 
 std::vector<std::byte> identity_map() {
   memory::byte_writer out;
-  const auto table = [](unsigned index) { return layout::page_tables + index * table_size; };
+  const auto table = [](std::uint64_t index) { return layout::page_tables + index * table_size; };
   out.u64(table(1) | page_writable).zeros(table_size - sizeof(std::uint64_t));
-  for (unsigned i = 0; i < directories; ++i)
+  for (std::uint64_t i = 0; i < directories; ++i)
     out.u64(table(2 + i) | page_writable);
   out.zeros(table_size - directories * sizeof(std::uint64_t));
   for (std::uint64_t page = 0; page < directories * entries_per_table; ++page)
