@@ -49,6 +49,7 @@ public:
   void pause() noexcept;
   /// Rebinds the queues to the ring set's memory and goes on.
   void resume();
+  [[nodiscard]] bool paused() const noexcept { return paused_; }
 
   /// Puts `next` in place of the present device. Chains in flight are handed out again.
   void replace(std::unique_ptr<virtio::device> next);
