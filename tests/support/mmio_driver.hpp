@@ -21,21 +21,16 @@ namespace troupe::testing {
 /// Doorbells and interrupts as KVM has them, in memory. Any thread.
 class fake_machine final : public mmio::machine_port {
 public:
-  outcome<void> connect_doorbell(gpa at, std::uint32_t queue, int eventfd) override {
+  outcome<std::unique_ptr<mmio::connection>> connect_doorbell(gpa at, std::uint32_t queue,
+                                                              mmio::shared_event event) override {
     if (!has_doorbells)
       return fail(errc::unimplemented, "no doorbells");
     if (queue == refused_queue)
       return fail(errc::host_io, "no room for a doorbell");
     const std::lock_guard guard{mutex_};
-    if (!doorbells_.emplace(std::pair{at, queue}, eventfd).second)
+    if (!doorbells_.emplace(std::pair{at, queue}, std::move(event)).second)
       return fail(errc::already_exists, "doorbell {} at {:#x}", queue, at);
-    return {};
-  }
-  void disconnect_doorbell(gpa at, std::uint32_t queue, int eventfd) noexcept override {
-    const std::lock_guard guard{mutex_};
-    const auto it = doorbells_.find({at, queue});
-    if (it != doorbells_.end() && it->second == eventfd)
-      doorbells_.erase(it);
+    return std::make_unique<doorbell>(*this, std::pair{at, queue});
   }
   outcome<std::unique_ptr<bus::irq_line>> interrupt(std::uint32_t gsi) override {
     class line final : public bus::irq_line {
@@ -54,7 +49,7 @@ public:
   bool ring(gpa at, std::uint32_t value) {
     const std::lock_guard guard{mutex_};
     const auto it = doorbells_.find({at, value});
-    return it != doorbells_.end() && ::eventfd_write(it->second, 1) == 0;
+    return it != doorbells_.end() && ::eventfd_write(it->second->get(), 1) == 0;
   }
   [[nodiscard]] std::size_t doorbells() {
     const std::lock_guard guard{mutex_};
@@ -67,8 +62,23 @@ public:
   std::atomic<int> interrupts = 0;
 
 private:
+  using key = std::pair<gpa, std::uint32_t>;
+
+  class doorbell final : public mmio::connection {
+  public:
+    doorbell(fake_machine& owner, key what) : owner_(owner), what_(what) {}
+    ~doorbell() override {
+      const std::lock_guard guard{owner_.mutex_};
+      owner_.doorbells_.erase(what_);
+    }
+
+  private:
+    fake_machine& owner_;
+    key what_;
+  };
+
   std::mutex mutex_;
-  std::map<std::pair<gpa, std::uint32_t>, int> doorbells_;
+  std::map<key, mmio::shared_event> doorbells_;
 };
 
 /// The steps of a driver, each of which a test can leave out or turn round.

@@ -26,7 +26,7 @@ outcome<void> ledger::attach_queues() {
 }
 
 int ledger::kick_of(std::size_t index) const noexcept {
-  return queues_[index] ? doorbell_of(index) : -1;
+  return queues_[index] ? doorbell_of(index)->get() : -1;
 }
 
 void ledger::stopped(bool for_good) noexcept {

@@ -1,8 +1,8 @@
 #pragma once
 
+#include "actors/devices/transport/mmio/machine_port.hpp"
 #include "actors/devices/transport/mmio/signals.hpp"
 #include "actors/devices/transport/ring_set.hpp"
-#include "messages/vocabulary/unique_fd.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -15,8 +15,8 @@ namespace troupe::mmio {
 /// the doorbells, which never change.
 class ledger final : public transport::ring_set {
 public:
-  /// One descriptor per ring, or one for all of them.
-  ledger(std::size_t rings, std::vector<unique_fd> doorbells,
+  /// One doorbell per ring, or one for all of them.
+  ledger(std::size_t rings, std::vector<shared_event> doorbells,
          std::shared_ptr<const memory::guest_memory> ram, signals& tell)
       : rings_(rings), doorbells_(std::move(doorbells)), ram_(std::move(ram)), tell_(tell),
         queues_(rings) {}
@@ -29,8 +29,8 @@ public:
   void use(std::shared_ptr<const memory::guest_memory> ram) noexcept { ram_ = std::move(ram); }
 
   /// What signals ring `index`. Any thread.
-  [[nodiscard]] int doorbell_of(std::size_t index) const noexcept {
-    return doorbells_[index % doorbells_.size()].get();
+  [[nodiscard]] const shared_event& doorbell_of(std::size_t index) const noexcept {
+    return doorbells_[index % doorbells_.size()];
   }
 
   [[nodiscard]] bool runnable() const noexcept override { return started_; }
@@ -52,7 +52,7 @@ public:
 
 private:
   const std::size_t rings_;
-  const std::vector<unique_fd> doorbells_;
+  const std::vector<shared_event> doorbells_;
   std::shared_ptr<const memory::guest_memory> ram_;
   signals& tell_;
   bool started_ = false;

@@ -13,12 +13,13 @@ namespace {
 constexpr milliseconds destroy_limit{2000};
 constexpr auto notify_offset = static_cast<gpa>(reg::queue_notify);
 
-outcome<std::vector<unique_fd>> make_doorbells(std::size_t count) {
-  std::vector<unique_fd> made;
+outcome<std::vector<shared_event>> make_doorbells(std::size_t count) {
+  std::vector<shared_event> made;
   while (made.size() < count) {
-    made.emplace_back(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (!made.back())
+    unique_fd fd{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    if (!fd)
       return fail_errno("create a doorbell's eventfd", errno);
+    made.push_back(std::make_shared<const unique_fd>(std::move(fd)));
   }
   return made;
 }
@@ -40,8 +41,8 @@ outcome<std::unique_ptr<session>> session::start(std::unique_ptr<virtio::device>
   parts.patience = how.patience;
   parts.tell = std::move(tell);
   auto made = std::make_shared<window>(std::move(device), loop, std::move(parts));
-  std::unique_ptr<session> it{new session{std::move(made), machine, how.base}};
-  TRY(it->connect());
+  std::unique_ptr<session> it{new session{std::move(made)}};
+  TRY(it->connect(machine, how.base));
   return it;
 }
 
@@ -50,23 +51,17 @@ session::~session() {
     log::error(window_->who(), "{}", stopped.error().text);
 }
 
-outcome<void> session::connect() {
+outcome<void> session::connect(machine_port& machine, gpa base) {
   const auto& rings = window_->rings();
   for (std::uint32_t i = 0; i < rings.count(); ++i) {
-    auto done = machine_.connect_doorbell(base_ + notify_offset, i, rings.doorbell_of(i));
-    if (!done && done.error().code == errc::unimplemented)
+    auto made = machine.connect_doorbell(base + notify_offset, i, rings.doorbell_of(i));
+    if (!made && made.error().code == errc::unimplemented)
       return {}; // Kicks come by the bus.
-    if (!done)
-      return within(fmt::format("{}: doorbell {}", window_->who(), i), std::move(done).error());
-    connected_ = i + 1;
+    if (!made)
+      return within(fmt::format("{}: doorbell {}", window_->who(), i), std::move(made).error());
+    doorbells_.push_back(*std::move(made));
   }
   return {};
-}
-
-void session::disconnect() noexcept {
-  for (; connected_ > 0; --connected_)
-    machine_.disconnect_doorbell(base_ + notify_offset, connected_ - 1,
-                                 window_->rings().doorbell_of(connected_ - 1));
 }
 
 std::shared_ptr<bus::target> session::registers() const noexcept {
@@ -75,7 +70,7 @@ std::shared_ptr<bus::target> session::registers() const noexcept {
 
 outcome<void> session::stop(milliseconds limit) {
   window_->close();
-  disconnect();
+  doorbells_.clear();
   return window_->loop().run(
       window_->who() + ": stop", [it = window_] { it->rest(); }, limit);
 }

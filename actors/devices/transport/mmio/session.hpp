@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 namespace troupe::mmio {
 
@@ -94,16 +95,12 @@ public:
   [[nodiscard]] outcome<session_stats> stats(milliseconds limit) const;
 
 private:
-  session(std::shared_ptr<window> it, machine_port& machine, gpa base)
-      : window_(std::move(it)), machine_(machine), base_(base) {}
+  explicit session(std::shared_ptr<window> it) : window_(std::move(it)) {}
 
-  outcome<void> connect();
-  void disconnect() noexcept;
+  outcome<void> connect(machine_port& machine, gpa base);
 
   std::shared_ptr<window> window_;
-  machine_port& machine_;
-  gpa base_;
-  std::uint32_t connected_ = 0; // Doorbells, from the first queue on.
+  std::vector<std::unique_ptr<connection>> doorbells_;
 };
 
 } // namespace troupe::mmio

@@ -90,7 +90,7 @@ void window::notify(std::uint32_t queue) noexcept {
     return refuse();
   ++register_kicks_;
   // Fails only when the counter is full, and then the worker will look anyway.
-  (void)::eventfd_write(ledger_.doorbell_of(queue), 1);
+  (void)::eventfd_write(ledger_.doorbell_of(queue)->get(), 1);
 }
 
 void window::write_config(std::uint32_t offset, std::span<const std::byte> from) {

@@ -18,7 +18,7 @@ namespace troupe::mmio {
 /// What a window is made of, besides its device.
 struct window_parts {
   std::unique_ptr<bus::irq_line> interrupt;
-  std::vector<unique_fd> doorbells;
+  std::vector<shared_event> doorbells;
   std::shared_ptr<const memory::guest_memory> ram;
   milliseconds patience{};
   transport::device_host::hooks tell;
