@@ -168,7 +168,7 @@ void negotiation::write_ready(ring& it, std::uint32_t value) {
   if (value == 0)
     return;
   if (const auto latched = latch(it); !latched) {
-    log::warn("mmio", "queue {}: {}", selected_, latched.error().text);
+    log::debug("mmio", "queue {}: {}", selected_, latched.error().text);
     return tell_.need_reset(false);
   }
   it.ready = true;
