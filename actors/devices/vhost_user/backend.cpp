@@ -20,9 +20,9 @@ bool has_own_reply(request it) {
 } // namespace
 
 backend::backend(std::unique_ptr<virtio::device> device, devices::worker& loop,
-                 device_host::hooks notify)
+                 transport::device_host::hooks notify)
     : offered_(offer(*device)), ledger_(device->queue_sizes(), offered_),
-      host_(ledger_, std::move(device), loop, std::move(notify)) {}
+      host_("vhost-user", ledger_, std::move(device), loop, std::move(notify)) {}
 
 outcome<std::optional<bytes>> backend::handle(message it) {
   if (has_own_reply(it.request))
@@ -47,7 +47,7 @@ outcome<std::optional<bytes>> backend::query(const message& it) {
     return encode_number(it.request, offered_);
   if (it.request == request::get_protocol_features)
     return encode_number(it.request, offered_protocol);
-  return encode_number(it.request, ledger_.rings().size());
+  return encode_number(it.request, ledger_.count());
 }
 
 outcome<void> backend::command(message& it) {
@@ -127,28 +127,19 @@ outcome<bytes> backend::get_vring_base(const message& it) {
 outcome<bytes> backend::get_config(const message& it) {
   const auto window = TRY(decode_config(it));
   std::vector<std::byte> data(window.header.size);
-  host_.device().read_config(window.header.offset, data);
+  host_.read_config(window.header.offset, data);
   return encode_config(window.header, data);
 }
 
 outcome<void> backend::set_config(const message& it) {
   const auto window = TRY(decode_config(it));
-  return host_.device().write_config(window.header.offset, window.data);
+  return host_.write_config(window.header.offset, window.data);
 }
 
 void backend::disconnected() {
   host_.deactivate();
   ledger_ = ledger{host_.device().queue_sizes(), offered_};
   protocol_features_ = 0;
-}
-
-virtio::device_state backend::state() {
-  virtio::device_state it;
-  it.type = host_.device().type();
-  it.features = ledger_.features();
-  for (const auto& ring : ledger_.rings())
-    it.queues.push_back(ring.queue ? ring.queue->state() : virtio::queue_state{});
-  return it;
 }
 
 } // namespace troupe::vhost_user

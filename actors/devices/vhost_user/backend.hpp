@@ -1,7 +1,7 @@
 #pragma once
 
+#include "actors/devices/transport/device_host.hpp"
 #include "actors/devices/vhost_user/codec.hpp"
-#include "actors/devices/vhost_user/device_host.hpp"
 #include "actors/devices/vhost_user/ledger.hpp"
 
 #include <memory>
@@ -13,7 +13,8 @@ namespace troupe::vhost_user {
 /// started and stopped as the requests say. All calls on the worker's thread.
 class backend {
 public:
-  backend(std::unique_ptr<virtio::device> device, devices::worker& loop, device_host::hooks notify);
+  backend(std::unique_ptr<virtio::device> device, devices::worker& loop,
+          transport::device_host::hooks notify);
 
   /// The bytes to send back, if any. A failure without a reply to carry it means the conversation
   /// is beyond repair: hang up.
@@ -22,9 +23,8 @@ public:
   /// The front-end is gone: stops the device and forgets everything it had told.
   void disconnected();
 
-  [[nodiscard]] device_host& host() noexcept { return host_; }
+  [[nodiscard]] transport::device_host& host() noexcept { return host_; }
   [[nodiscard]] const ledger& rings() const noexcept { return ledger_; }
-  [[nodiscard]] virtio::device_state state();
 
 private:
   [[nodiscard]] outcome<std::optional<bytes>> query(const message& it);
@@ -39,7 +39,7 @@ private:
 
   std::uint64_t offered_;
   ledger ledger_;
-  device_host host_;
+  transport::device_host host_;
   std::uint64_t protocol_features_ = 0;
 };
 

@@ -161,6 +161,21 @@ bool ledger::runnable() const noexcept {
          std::ranges::all_of(rings_, [](const ring& it) { return !it.started() || it.enabled; });
 }
 
+virtio::queue* ledger::queue_of(std::size_t index) noexcept {
+  const auto& it = rings_[index];
+  return it.started() ? it.queue.get() : nullptr;
+}
+
+int ledger::kick_of(std::size_t index) const noexcept {
+  return rings_[index].kick.get();
+}
+
+void ledger::stopped(bool) noexcept {
+  for (auto& it : rings_)
+    if (it.started())
+      it.error.raise();
+}
+
 outcome<virtio::queue_state> ledger::describe(const ring& it) const {
   if (!it.address)
     return fail(errc::peer_fault, "started without addresses");

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "actors/devices/transport/ring_set.hpp"
 #include "actors/devices/vhost_user/codec.hpp"
 #include "actors/devices/virtio/queue.hpp"
 #include "actors/vcpu/memory/guest_memory.hpp"
@@ -42,7 +43,7 @@ struct ring {
 /// What a vhost-user session knows, apart from its device: memory, rings, features. It outlives the
 /// device logic, so a new one can go on where the old one stopped. Rules only; what the front-end
 /// gets wrong fails with peer_fault and changes nothing. One thread at a time.
-class ledger {
+class ledger final : public transport::ring_set {
 public:
   /// `sizes`: the largest ring of each queue. `offered`: all feature bits we tell of.
   ledger(std::span<const std::uint16_t> sizes, std::uint64_t offered);
@@ -67,19 +68,21 @@ public:
   [[nodiscard]] std::uint16_t base_of(std::size_t index);
 
   /// Whether a device should run: there are started rings, and all of them are enabled.
-  [[nodiscard]] bool runnable() const noexcept;
-  /// Counts up with every start or stop of a ring.
-  [[nodiscard]] std::uint64_t generation() const noexcept { return generation_; }
-
-  /// Attaches queues to started rings that have none; guest_fault when a ring is nonsense.
-  outcome<void> attach_queues();
-
-  [[nodiscard]] std::uint64_t features() const noexcept { return features_; }
-  [[nodiscard]] const std::shared_ptr<const memory::guest_memory>& memory() const noexcept {
+  [[nodiscard]] bool runnable() const noexcept override;
+  [[nodiscard]] std::uint64_t generation() const noexcept override { return generation_; }
+  outcome<void> attach_queues() override;
+  [[nodiscard]] std::uint64_t features() const noexcept override { return features_; }
+  [[nodiscard]] const std::shared_ptr<const memory::guest_memory>&
+  memory() const noexcept override {
     return memory_;
   }
-  [[nodiscard]] std::span<ring> rings() noexcept { return rings_; }
-  [[nodiscard]] std::span<const ring> rings() const noexcept { return rings_; }
+  [[nodiscard]] std::size_t count() const noexcept override { return rings_.size(); }
+  [[nodiscard]] virtio::queue* queue_of(std::size_t index) noexcept override;
+  [[nodiscard]] int kick_of(std::size_t index) const noexcept override;
+  /// Tells by the error descriptors.
+  void stopped(bool for_good) noexcept override;
+  /// We offer no channel for it: the front-end asks again when it likes.
+  void config_changed() noexcept override {}
 
 private:
   [[nodiscard]] outcome<ring*> at(std::size_t index);

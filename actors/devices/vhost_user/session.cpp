@@ -149,7 +149,7 @@ outcome<void> session::replace_device(std::unique_ptr<virtio::device> next, mill
 outcome<virtio::device_state> session::state(milliseconds limit) const {
   const auto box = std::make_shared<virtio::device_state>();
   TRY(core_->loop().run(
-      core_->who() + ": state", [it = core_, box] { *box = it->backend().state(); }, limit));
+      core_->who() + ": state", [it = core_, box] { *box = it->backend().host().state(); }, limit));
   return std::move(*box);
 }
 

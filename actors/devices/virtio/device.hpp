@@ -46,6 +46,9 @@ struct activation {
   devices::worker* loop = nullptr;
   /// For failures found outside process(). Any thread. The transport stops the device.
   std::function<void(failure)> failed;
+  /// Changes configuration space: runs its argument while no driver reads, then tells the driver.
+  /// Any thread; the argument must be short and must not throw.
+  std::function<void(const std::function<void()>&)> change_config;
 };
 
 /// Whether a device left work behind because its budget was spent.

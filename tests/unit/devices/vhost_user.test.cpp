@@ -2,6 +2,7 @@
 #include "actors/devices/vhost_user/codec.hpp"
 #include "actors/devices/vhost_user/session.hpp"
 #include "tests/support/guest_ram.hpp"
+#include "tests/support/scripted_device.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -54,64 +55,6 @@ bytes halves(std::initializer_list<std::uint32_t> values) {
   }
   return it;
 }
-
-// Answers each chain of its one queue with "ok"; told how to misbehave.
-struct script {
-  int throws = 0;
-  std::optional<failure> fails;
-  int activations = 0;
-  int resets = 0;
-  std::vector<std::uint8_t> attempts;
-};
-
-class scripted_device final : public virtio::device {
-public:
-  explicit scripted_device(script& plan) : plan_(plan) {}
-  ~scripted_device() override { reset(); }
-
-  virtio::device_type type() const noexcept override { return virtio::device_type::rng; }
-  std::string_view name() const noexcept override { return "scripted"; }
-  std::span<const std::uint16_t> queue_sizes() const noexcept override {
-    static constexpr std::array<std::uint16_t, 1> sizes{8};
-    return sizes;
-  }
-  std::uint64_t features() const noexcept override { return 4; }
-  void read_config(std::uint32_t offset, std::span<std::byte> into) const noexcept override {
-    virtio::copy_config(std::as_bytes(std::span{std::string_view{"config"}}), offset, into);
-  }
-  outcome<void> activate(virtio::activation with) override {
-    ++plan_.activations;
-    with_ = std::move(with);
-    return {};
-  }
-  outcome<virtio::progress> process(std::size_t index) override {
-    auto& queue = *with_->queues[index];
-    virtio::chain chain;
-    while (TRY(queue.pop(chain))) {
-      plan_.attempts.push_back(chain.attempts);
-      if (plan_.throws > 0 && !chain.poisoned()) {
-        --plan_.throws;
-        throw std::runtime_error("poison");
-      }
-      if (plan_.fails)
-        return tl::unexpected(*plan_.fails);
-      chain.write(0, std::as_bytes(std::span{std::string_view{"ok"}}));
-      TRY(queue.put_used(chain, chain.poisoned() ? 0 : 2));
-    }
-    queue.notify();
-    return virtio::progress::idle;
-  }
-  void pause() noexcept override {}
-  outcome<void> resume(std::shared_ptr<const memory::guest_memory>) override { return {}; }
-  void reset() noexcept override {
-    plan_.resets += with_ ? 1 : 0;
-    with_.reset();
-  }
-
-private:
-  script& plan_;
-  std::optional<virtio::activation> with_;
-};
 
 // What the session told, awaited in order.
 class diary {

@@ -1,5 +1,4 @@
 #include "actors/sandbox/hypervisor/qemu/hotplug.hpp"
-#include "actors/sandbox/hypervisor/qemu/lines.hpp"
 #include "actors/sandbox/hypervisor/qemu/qmp_client.hpp"
 
 #include <catch2/catch.hpp>
@@ -194,34 +193,4 @@ TEST_CASE("hotplug: processor slots are read in their order, other shapes are th
   CHECK((*slots)[1].properties["socket-id"] == 1);
   for (const char* bad : {"{}", "[1]", R"([{"type":1,"props":{}}])", R"([{"type":"x"}])"})
     CHECK(cpu_slots(json::parse(bad)).error().code == errc::peer_fault);
-}
-
-TEST_CASE("lines: control bytes become dots, long lines are cut, the last one needs no end") {
-  std::vector<std::string> seen;
-  text_lines lines{[&](const std::string& line) { seen.push_back(line); }};
-  lines.feed("a\033[31mb\x7f\r\n\n\tc");
-  lines.feed(std::string(5000, 'd') + "\ne");
-  lines.finish();
-  CHECK(seen ==
-        std::vector<std::string>{"a.[31mb.", "\tc" + std::string(max_text_line - 2, 'd'), "e"});
-}
-
-TEST_CASE("lines: a tail keeps the last ones") {
-  tail last{2};
-  for (const char* line : {"a", "b", "c"})
-    last.push(line);
-  CHECK(last.lines() == std::vector<std::string>{"b", "c"});
-  CHECK(last.joined() == "b | c");
-}
-
-TEST_CASE("lines: a budget passes so many a window and tells what it dropped, once") {
-  line_budget budget{2, 1000};
-  CHECK(budget.spend(5000).pass);
-  CHECK(budget.spend(5001).pass);
-  CHECK_FALSE(budget.spend(5002).pass);
-  CHECK_FALSE(budget.spend(5999).pass);
-  const auto next = budget.spend(6000);
-  CHECK(next.pass);
-  CHECK(next.dropped_before == 2);
-  CHECK(budget.spend(7000).dropped_before == 0);
 }

@@ -20,9 +20,6 @@ namespace {
 
 /// Lines of QEMU's stderr that an error text may quote.
 constexpr std::size_t output_tail_lines = 8;
-/// 500 lines in 5 s: a whole boot with all its words passes, a flood does not.
-constexpr std::size_t console_lines_per_window = 500;
-constexpr std::int64_t console_window_ms = 5000;
 /// How long quit may take before SIGKILL; flushing a block device may need it.
 constexpr milliseconds quit_patience{2000};
 /// How long the kernel may take to free a killed process; guest memory is gone at once.
@@ -62,16 +59,14 @@ std::shared_ptr<driver> make(fd_watcher& watcher, event_handler on_event) {
 }
 
 machine::machine(fd_watcher& watcher, event_handler on_event)
-    : watcher_(watcher), on_event_(std::move(on_event)),
-      console_lines_([this](const std::string& line) { log_console(line); }),
+    : watcher_(watcher), on_event_(std::move(on_event)), console_(console_tail_lines),
       output_lines_([this](const std::string& line) {
         log::info("qemu", "{}", line);
         const std::lock_guard held{mutex_};
         if (line.find(": warning: ") == std::string::npos)
           output_tail_.push(line);
       }),
-      console_budget_(console_lines_per_window, console_window_ms),
-      console_tail_(console_tail_lines), output_tail_(output_tail_lines) {}
+      output_tail_(output_tail_lines) {}
 
 machine::~machine() {
   if (!child_.pidfd || exit_)
@@ -90,6 +85,7 @@ outcome<void> machine::prepare(const machine_config& config) {
   if (phase_ != phase::fresh && phase_ != phase::prepared)
     return fail(errc::failed_precondition, "qemu: prepare: the machine has been started");
   config_ = config;
+  console_.belongs_to(config.id);
   vcpus_ = config.vcpus;
   memory_ = config.memory;
   devices_.clear();
@@ -269,8 +265,7 @@ std::optional<process_identity> machine::process() const {
 }
 
 std::vector<std::string> machine::console_tail() const {
-  const lock held{mutex_};
-  return console_tail_.lines();
+  return console_.tail();
 }
 
 } // namespace troupe::hypervisor::qemu

@@ -1,7 +1,7 @@
 #pragma once
 
+#include "actors/devices/console/console_log.hpp"
 #include "actors/sandbox/hypervisor/hypervisor.hpp"
-#include "actors/sandbox/hypervisor/qemu/lines.hpp"
 #include "actors/sandbox/hypervisor/qemu/qmp_client.hpp"
 #include "actors/sandbox/hypervisor/qemu/spawn.hpp"
 #include "messages/vocabulary/unique_fd.hpp"
@@ -67,9 +67,7 @@ private:
   bool on_exit();
   void on_event(const qmp::event& what);
   void note(const qmp::event& what);
-  void log_console(const std::string& line);
   [[nodiscard]] exit_info describe_exit(int code, int status) const;
-  [[nodiscard]] std::string panic_line() const;
   void tell(const machine_event& what) const;
 
   // machine_size.cpp
@@ -108,12 +106,9 @@ private:
   std::uint32_t vcpus_ = 0;
   byte_count memory_ = 0;
 
-  // Touched by the io thread alone, but for the tails, which mutex_ guards.
-  text_lines console_lines_;
-  text_lines output_lines_;
-  line_budget console_budget_;
-  tail console_tail_;
-  tail output_tail_;
+  console::console_log console_;
+  console::text_lines output_lines_; // The io thread's.
+  console::tail output_tail_;        // Guarded by mutex_.
 };
 
 } // namespace troupe::hypervisor::qemu

@@ -17,7 +17,8 @@ constexpr int reads_per_turn = 8;
 enum class stream : std::uint8_t { more, empty, ended };
 
 /// Feeds what can be read now.
-stream pump(int fd, text_lines& lines) {
+template <class Lines>
+stream pump(int fd, Lines& lines) {
   std::array<char, 8192> buffer{};
   for (int turn = 0; turn < reads_per_turn; ++turn) {
     const auto n = ::read(fd, buffer.data(), buffer.size());
@@ -33,7 +34,8 @@ stream pump(int fd, text_lines& lines) {
 }
 
 /// The process is gone: what is left in the stream is all there will ever be.
-void drain(int fd, text_lines& lines) {
+template <class Lines>
+void drain(int fd, Lines& lines) {
   while (pump(fd, lines) == stream::more) {
   }
   lines.finish();
@@ -71,22 +73,11 @@ bool machine::on_qmp() {
 }
 
 bool machine::on_console() {
-  return pump(channels_.console.get(), console_lines_) != stream::ended;
+  return pump(channels_.console.get(), console_) != stream::ended;
 }
 
 bool machine::on_output() {
   return pump(channels_.output.get(), output_lines_) != stream::ended;
-}
-
-void machine::log_console(const std::string& line) {
-  const auto now = monotonic_clock::now().time_since_epoch();
-  const auto turn = console_budget_.spend(std::chrono::duration_cast<milliseconds>(now).count());
-  if (turn.dropped_before > 0)
-    log::warn("console", "{} lines of {} dropped", turn.dropped_before, config_.id);
-  if (turn.pass)
-    log::info("console", "{}", line);
-  const std::lock_guard held{mutex_};
-  console_tail_.push(line);
 }
 
 void machine::on_event(const qmp::event& what) {
@@ -124,7 +115,7 @@ bool machine::on_exit() {
   // Everything it said before it died is in the sockets; the exit's text wants it.
   (void)qmp_->on_readable();
   drain(channels_.output.get(), output_lines_);
-  drain(channels_.console.get(), console_lines_);
+  drain(channels_.console.get(), console_);
   qmp_->close({errc::machine_gone, "the machine ended", 0});
   exit_info how;
   {
@@ -154,17 +145,9 @@ exit_info machine::describe_exit(int code, int status) const {
     how.text += fmt::format(" with exit status {}", how.status);
   const bool by_guest =
       how.reason == end_reason::guest_reset || how.reason == end_reason::guest_panic;
-  if (const auto words = by_guest ? panic_line() : output_tail_.joined(); !words.empty())
+  if (const auto words = by_guest ? console_.panic_line() : output_tail_.joined(); !words.empty())
     how.text += ": " + words;
   return how;
-}
-
-/// What the guest's kernel said when it gave up, or nothing. @pre mutex_ is held.
-std::string machine::panic_line() const {
-  for (const auto& line : console_tail_.lines())
-    if (line.find("Kernel panic") != std::string::npos)
-      return line;
-  return {};
 }
 
 void machine::tell(const machine_event& what) const {

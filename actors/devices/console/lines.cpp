@@ -1,8 +1,8 @@
-#include "actors/sandbox/hypervisor/qemu/lines.hpp"
+#include "actors/devices/console/lines.hpp"
 
 #include <utility>
 
-namespace troupe::hypervisor::qemu {
+namespace troupe::console {
 namespace {
 
 constexpr char first_printable = ' ';
@@ -54,4 +54,4 @@ line_budget::verdict line_budget::spend(std::int64_t now_ms) noexcept {
   return result;
 }
 
-} // namespace troupe::hypervisor::qemu
+} // namespace troupe::console

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace troupe::hypervisor::qemu {
+namespace troupe::console {
 
 /// Longest line taken from a console or from stderr; the guest decides what it writes, so the rest
 /// of a longer line is dropped.
@@ -63,4 +63,4 @@ private:
   std::size_t dropped_ = 0;
 };
 
-} // namespace troupe::hypervisor::qemu
+} // namespace troupe::console
