@@ -29,14 +29,14 @@ struct disk_options {
   /// Of the engine `threads`, 1 ... threads_max.
   std::size_t threads = 2;
   /// What the guest finds in /sys/block/NAME/serial: up to wire::id_bytes bytes.
-  std::string serial;
+  std::string serial = {};
   /// 1 ... queues_max.
   std::uint16_t queues = 1;
   /// How long reset and pause wait for the host's file before they cancel what has not begun, and
   /// then again for the rest.
   milliseconds drain_limit{1000};
   /// Points: slot:blk:taken (also fail), slot:blk:executing, slot:blk:result.
-  std::shared_ptr<fault_plan> faults;
+  std::shared_ptr<fault_plan> faults = nullptr;
 };
 
 /// A request from its first look to its answer.
