@@ -117,8 +117,24 @@ void device::take_over() {
   }
 }
 
+/// Runs a turn, unless an earlier one was left by an exception or a failure: then nothing moves
+/// until the transport has stopped the device.
+template <class Turn>
+outcome<virtio::progress> device::unless_broken(const Turn& turn) {
+  if (!running_ || running_->paused || running_->broken)
+    return virtio::progress::idle;
+  running_->broken = true;
+  outcome<virtio::progress> done = turn();
+  running_->broken = !done;
+  return done;
+}
+
 outcome<virtio::progress> device::process(std::size_t index) {
-  if (!running_ || running_->paused || queue(index) == nullptr)
+  return unless_broken([this, index] { return serve(index); });
+}
+
+outcome<virtio::progress> device::serve(std::size_t index) {
+  if (queue(index) == nullptr)
     return virtio::progress::idle;
   const auto taken = TRY(take_requests(index, *queue(index)));
   const auto begun = disk_->kick();
@@ -280,16 +296,21 @@ void device::wake() {
 
 /// Work that does not begin with a kick: jobs that are done, room for requests that waited for it.
 void device::pump() {
-  if (running_->paused)
-    return;
   virtio::guarded(running_->given, "serve", [this]() -> outcome<void> {
-    TRY(answer_finished());
-    running_->starved = false;
-    for (std::size_t i = 0; i < sizes_.size(); ++i)
-      if (TRY(process(i)) == virtio::progress::more)
-        wake();
+    if (TRY(unless_broken([this] { return serve_all(); })) == virtio::progress::more)
+      wake();
     return {};
   });
+}
+
+outcome<virtio::progress> device::serve_all() {
+  TRY(answer_finished());
+  running_->starved = false;
+  auto all = virtio::progress::idle;
+  for (std::size_t i = 0; i < sizes_.size(); ++i)
+    if (TRY(serve(i)) == virtio::progress::more)
+      all = virtio::progress::more;
+  return all;
 }
 
 } // namespace troupe::blk

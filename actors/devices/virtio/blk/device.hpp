@@ -47,12 +47,17 @@ private:
     rules judged_by;
     devices::worker::watch_id watch = 0;
     bool paused = false;
+    bool broken = false;  // A turn ended by exception or failure.
     bool starved = false; // Requests wait in a ring for want of slots.
     bool pump_posted = false;
     std::shared_ptr<const bool> alive = std::make_shared<const bool>(true);
   };
 
   [[nodiscard]] virtio::queue* queue(std::size_t index) const noexcept;
+  template <class Turn>
+  outcome<virtio::progress> unless_broken(const Turn& turn);
+  outcome<virtio::progress> serve(std::size_t index);
+  outcome<virtio::progress> serve_all();
   outcome<virtio::progress> take_requests(std::size_t index, virtio::queue& from);
   outcome<void> admit(slot& fresh);
   void begin(slot& it, bool poisoned);
