@@ -163,8 +163,11 @@ outcome<virtio::progress> device::take_requests(std::size_t index, virtio::queue
 outcome<void> device::admit(slot& fresh) {
   auto& it = disk_->recognise(fresh);
   it.lent = true;
-  if (it.where == slot::stage::executing)
-    return {};
+  return proceed(it);
+}
+
+/// The next step of a request that this logic has popped.
+outcome<void> device::proceed(slot& it) {
   if (it.where == slot::stage::taken)
     begin(it, it.request.poisoned() && !std::exchange(it.cancelled, false));
   return it.where == slot::stage::result ? answer(it) : outcome<void>{};
@@ -233,7 +236,9 @@ outcome<void> device::publish(slot& it) {
 outcome<void> device::answer_finished() {
   while (auto* const it = disk_->collect())
     if (it->lent)
-      TRY(answer(*it));
+      TRY(proceed(*it)); // A cancellation meant for earlier logic may come late: it begins anew.
+  if (!disk_->kick())
+    wake();
   notify();
   return {};
 }

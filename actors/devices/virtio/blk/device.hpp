@@ -60,6 +60,7 @@ private:
   outcome<virtio::progress> serve_all();
   outcome<virtio::progress> take_requests(std::size_t index, virtio::queue& from);
   outcome<void> admit(slot& fresh);
+  outcome<void> proceed(slot& it);
   void begin(slot& it, bool poisoned);
   outcome<void> answer(slot& it);
   outcome<void> answer_finished();

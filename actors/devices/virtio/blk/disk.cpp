@@ -15,6 +15,9 @@ namespace troupe::blk {
 outcome<std::shared_ptr<disk>> disk::make(std::unique_ptr<block_file> file, disk_options options) {
   if (options.serial.size() > wire::id_bytes)
     return fail(errc::invalid_argument, "disk serial: more than {} bytes", wire::id_bytes);
+  if (options.threads == 0 || options.threads > threads_max)
+    return fail(errc::invalid_argument, "disk threads {}: not 1 ... {}", options.threads,
+                threads_max);
   if (options.queues == 0 || options.queues > queues_max)
     return fail(errc::invalid_argument, "disk queues {}: not 1 ... {}", options.queues, queues_max);
   std::shared_ptr<disk> it{new disk{std::move(file), std::move(options)}};
@@ -24,7 +27,7 @@ outcome<std::shared_ptr<disk>> disk::make(std::unique_ptr<block_file> file, disk
 
 outcome<void> disk::start_engine() {
   if (options_.engine == engine_kind::io_uring) {
-    auto ring = start_uring_engine(*file_, requests_max);
+    auto ring = start_uring_engine(*file_, requests_max, options_.threads);
     if (ring) {
       engine_ = *std::move(ring);
       return {};
@@ -109,7 +112,7 @@ slot* disk::collect() noexcept {
   while (auto* const done = engine_->finished()) {
     auto* const it = static_cast<slot*>(done);
     settle(*it);
-    if (it->where == slot::stage::result)
+    if (it->where != slot::stage::free)
       return it;
   }
   return nullptr;

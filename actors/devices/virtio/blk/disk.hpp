@@ -26,7 +26,7 @@ inline constexpr std::uint16_t queues_max = 16;
 struct disk_options {
   /// Where the kernel refuses io_uring the disk says so in the log and takes threads.
   engine_kind engine = engine_kind::io_uring;
-  /// Of the engine `threads`, 1 ... threads_max.
+  /// Calls that may block at a time, 1 ... threads_max.
   std::size_t threads = 2;
   /// What the guest finds in /sys/block/NAME/serial: up to wire::id_bytes bytes.
   std::string serial = {};
@@ -96,8 +96,8 @@ public:
 
   void start(slot& it, std::shared_ptr<const memory::guest_memory> memory) noexcept;
   [[nodiscard]] bool kick() noexcept { return engine_->kick(); }
-  /// The next request whose job is done; null when there is none. Cancelled ones and orphans are
-  /// dealt with, not told.
+  /// The next request that the engine is done with: its stage is `result`, or `taken` when it was
+  /// cancelled. Null when there is none. Orphans are dealt with, not told.
   [[nodiscard]] slot* collect() noexcept;
   void release(slot& it) noexcept;
 

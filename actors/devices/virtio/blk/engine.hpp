@@ -74,9 +74,10 @@ inline constexpr std::size_t threads_max = 16;
 [[nodiscard]] outcome<std::unique_ptr<engine>> start_threads_engine(block_file& file,
                                                                     std::size_t threads);
 
-/// An io_uring for up to `jobs` jobs, and one thread for what a ring cannot do: discards, zeros,
-/// unaligned buffers, calls that were cut short. unimplemented where the kernel refuses rings.
-[[nodiscard]] outcome<std::unique_ptr<engine>> start_uring_engine(block_file& file,
-                                                                  std::size_t jobs);
+/// An io_uring for up to `jobs` jobs with up to `workers` threads of the kernel's, and one thread
+/// for what a ring cannot do: discards, zeros, unaligned buffers, calls that were cut short.
+/// unimplemented where the kernel refuses rings.
+[[nodiscard]] outcome<std::unique_ptr<engine>>
+start_uring_engine(block_file& file, std::size_t jobs, std::size_t workers);
 
 } // namespace troupe::blk

@@ -10,8 +10,6 @@ namespace troupe::blk {
 
 outcome<std::unique_ptr<threads_engine>> threads_engine::start(block_file& file,
                                                                std::size_t threads) {
-  if (threads == 0 || threads > threads_max)
-    return fail(errc::invalid_argument, "disk threads {}: not 1 ... {}", threads, threads_max);
   unique_fd event{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   if (!event)
     return fail_errno("create eventfd of a disk", errno);

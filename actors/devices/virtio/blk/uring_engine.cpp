@@ -3,10 +3,15 @@
 #include <liburing.h>
 #include <sys/eventfd.h>
 
+#include <array>
 #include <cerrno>
 
 namespace troupe::blk {
 namespace {
+
+/// Bytes up to which the submitting loop may move them itself when the host has them at hand; more
+/// would keep the loop's other devices waiting.
+constexpr std::size_t quick_transfer = 64U << 10;
 
 /// The ring itself, closed with the object.
 class ring {
@@ -58,7 +63,7 @@ public:
   explicit uring_engine(block_file& file) : file_(file) {}
   ~uring_engine() override;
 
-  outcome<void> open(std::size_t jobs);
+  outcome<void> open(std::size_t jobs, std::size_t workers);
 
   [[nodiscard]] std::string_view name() const noexcept override { return "io_uring"; }
   [[nodiscard]] int event() const noexcept override { return rest_->event(); }
@@ -78,11 +83,17 @@ private:
   std::size_t running_ = 0; // in the ring
 };
 
-outcome<void> uring_engine::open(std::size_t jobs) {
+outcome<void> uring_engine::open(std::size_t jobs, std::size_t workers) {
   TRY(ring_.open(static_cast<unsigned>(jobs)));
   TRY(check_operations(ring_.get()));
   rest_ = TRY(threads_engine::start(file_, 1));
-  const auto error = ::io_uring_register_eventfd(ring_.get(), rest_->event());
+  // What may block is done by threads of the kernel's; the second number is of sockets and the
+  // like.
+  std::array<unsigned, 2> most{static_cast<unsigned>(workers), 0};
+  auto error = ::io_uring_register_iowq_max_workers(ring_.get(), most.data());
+  if (error < 0)
+    return fail(errc::unimplemented, "disk: io_uring without a limit of workers, errno {}", -error);
+  error = ::io_uring_register_eventfd(ring_.get(), rest_->event());
   if (error < 0)
     return fail(errc::unimplemented, "disk: io_uring without eventfd, errno {}", -error);
   return {};
@@ -127,6 +138,8 @@ bool uring_engine::submit(job& it) noexcept {
     ::io_uring_prep_writev2(to, fd, it.buffers.data(), count, it.at, it.durable ? RWF_DSYNC : 0);
   else
     ::io_uring_prep_fsync(to, fd, IORING_FSYNC_DATASYNC);
+  if (total(it) > quick_transfer)
+    ::io_uring_sqe_set_flags(to, IOSQE_ASYNC);
   ::io_uring_sqe_set_data(to, &it);
   ++running_;
   return true;
@@ -180,9 +193,10 @@ void uring_engine::cancel() noexcept {
 
 } // namespace
 
-outcome<std::unique_ptr<engine>> start_uring_engine(block_file& file, std::size_t jobs) {
+outcome<std::unique_ptr<engine>> start_uring_engine(block_file& file, std::size_t jobs,
+                                                    std::size_t workers) {
   auto it = std::make_unique<uring_engine>(file);
-  TRY(it->open(jobs));
+  TRY(it->open(jobs, workers));
   return it;
 }
 
