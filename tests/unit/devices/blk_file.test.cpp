@@ -6,9 +6,14 @@
 #include <catch2/catch.hpp>
 
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/fs.h>
+#include <linux/seccomp.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -124,6 +129,19 @@ struct heard {
   ~heard() { log::set_sink({}); }
   std::string text;
 };
+
+// As container runtimes do.
+void refuse_io_uring() {
+  std::array<sock_filter, 4> rules{
+      sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
+      sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  const sock_fprog program{rules.size(), rules.data()};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+    ::_exit(2);
+}
 
 } // namespace
 
@@ -284,6 +302,24 @@ TEST_CASE("blk engines: the traffic of a busy guest, arrives whole by io_uring")
   }
   blk_bench b{disk};
   mixed_traffic(b, it);
+}
+
+TEST_CASE("blk engines: a host that refuses io_uring, gets threads and a word in the log") {
+  const image it;
+  const auto child = ::fork();
+  if (child == 0) { // A filter cannot be taken back.
+    refuse_io_uring();
+    const heard log;
+    const auto disk = disk_of(it, blk::engine_kind::io_uring);
+    blk_bench b{disk};
+    b.read(0, 0, 512);
+    const auto served = b.kick() && b.answers(0, status::ok, 513);
+    const auto told = log.text.find("threads instead") != std::string::npos;
+    ::_exit(disk->engine_name() == "threads" && served && told ? 0 : 1);
+  }
+  int result = -1;
+  REQUIRE(::waitpid(child, &result, 0) == child);
+  CHECK(result == 0);
 }
 
 TEST_CASE("blk engines: O_DIRECT with buffers at odd addresses, by both") {
