@@ -311,11 +311,13 @@ TEST_CASE("blk request: a job that served before, keeps nothing") {
   auto by = plain();
   by.writeback = false;
   (void)judge(zero.it, by, used.work);
+  used.work.at = 7;
   used.work.error = used.work.injected = EIO;
   request flush;
   flush.header(type::flush, 0).writable(1);
   (void)judge(flush.it, plain(), used.work);
   CHECK(used.work.what == job::operation::flush);
+  CHECK(used.work.at == 0);
   CHECK(used.work.range_count == 0);
   CHECK_FALSE(used.work.unmap);
   CHECK_FALSE(used.work.durable);

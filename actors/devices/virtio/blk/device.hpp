@@ -5,7 +5,6 @@
 #include "actors/devices/virtio/device.hpp"
 
 #include <memory>
-#include <optional>
 #include <vector>
 
 namespace troupe::blk {
@@ -74,7 +73,7 @@ private:
 
   std::shared_ptr<disk> disk_;
   std::vector<std::uint16_t> sizes_;
-  std::optional<running> running_;
+  std::unique_ptr<running> running_;
 };
 
 } // namespace troupe::blk

@@ -113,6 +113,7 @@ verdict write_zeroes(const virtio::chain& request, const rules& by, job& work) {
 
 void clear(job& it) noexcept {
   it.what = job::operation::flush;
+  it.at = 0;
   it.buffers.clear();
   it.range_count = 0;
   it.unmap = it.durable = false;

@@ -26,7 +26,7 @@ void device::read_config(std::uint32_t offset, std::span<std::byte> into) const 
 }
 
 outcome<void> device::activate(virtio::activation with) {
-  running_.emplace();
+  running_ = std::make_unique<running>();
   running_->given = std::move(with);
   listen();
   return {};

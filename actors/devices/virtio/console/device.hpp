@@ -5,7 +5,6 @@
 
 #include <array>
 #include <memory>
-#include <optional>
 
 namespace troupe::console {
 
@@ -51,7 +50,7 @@ private:
   void pump();
 
   std::shared_ptr<port> port_;
-  std::optional<running> running_;
+  std::unique_ptr<running> running_;
 };
 
 } // namespace troupe::console
