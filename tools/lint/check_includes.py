@@ -64,6 +64,7 @@ LIBRARIES = {
               "actors/supervision/", "actors/runtime", "shim/", "tools/", "guest/agent/"],
     r"linux/kvm\.h": ["actors/vcpu/", "actors/sandbox/hypervisor/"],
     r"linux/fuse\.h": ["actors/sharefs/"],
+    r"liburing": ["actors/devices/virtio/blk/"],
     r"seccomp": ["guest/agent/", "actors/sandbox/seccomp/"],
 }
 
