@@ -21,8 +21,8 @@ inline constexpr gpa default_tss_address = 0xfefbd000;
 /// machine, the machine keeps the memory behind its slots. It ends with its last handle. That takes
 /// the kernel some 16 ms when the machine is young, so drop the last one where nobody waits.
 ///
-/// Thread rule: one caller at a time; the const functions but routes() from any thread. Failures are
-/// host_io and name the call unless said otherwise.
+/// Thread rule: one caller at a time; the const functions but routes() from any thread. Failures
+/// are host_io and name the call unless said otherwise.
 class vm : public std::enable_shared_from_this<vm> {
 public:
   [[nodiscard]] static outcome<std::shared_ptr<vm>> create(const system& host);
