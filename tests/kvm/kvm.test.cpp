@@ -195,6 +195,23 @@ TEST_CASE("kvm: doorbells, ring without an exit and only for their value") {
   CHECK(m.cpu().count().pio_out == 1);
 }
 
+TEST_CASE("kvm: a doorbell without length, rings for every write there") {
+  if (host().check_extension(KVM_CAP_IOEVENTFD_NO_LENGTH) == 0) {
+    WARN("this KVM has no doorbells without length");
+    return;
+  }
+  const auto bus = stopping_bus();
+  machine m{"doorbell", cpu_mode::flat32, bus};
+  const auto event = make_event();
+  const auto bound =
+      m.vm().bind_doorbell({kvm::doorbell::space::memory, device + 0x50, 0, {}}, event);
+  REQUIRE(bound);
+  m.run_all();
+  CHECK(m.wait_parked().reason == end_reason::handler_asked);
+  CHECK(take(event) == 3);
+  CHECK(bus->writes() == std::vector<written>{{false, 0x50, 4, 7}});
+}
+
 TEST_CASE("kvm: a doorbell that is dropped, leaves its place to the next one and to the bus") {
   const auto bus = stopping_bus();
   machine m{"doorbell", cpu_mode::flat32, bus};
@@ -239,6 +256,49 @@ TEST_CASE("kvm: a line set by hand, interrupts once an edge") {
     REQUIRE(m.vm().set_irq_line(5, false));
   }
   CHECK(bus->writes().size() == 5);
+}
+
+TEST_CASE("kvm: a level line, is told of the guest's acknowledgement") {
+  const auto bus = endless_bus();
+  machine m{"irq", cpu_mode::real, bus, irqchip::in_kernel};
+  const auto event = make_event();
+  const auto acknowledged = make_event();
+  const auto bound = m.vm().bind_irq(5, event, acknowledged);
+  REQUIRE(bound);
+  m.run_all();
+  REQUIRE(bus->wait_done());
+  for (std::size_t i = 1; i <= 5; ++i) {
+    REQUIRE(::eventfd_write(event->get(), 1) == 0);
+    REQUIRE(bus->wait_writes(i));
+    REQUIRE(wait_signalled(acknowledged));
+    CHECK(take(acknowledged) == 1);
+  }
+}
+
+TEST_CASE("kvm: messages, sent by hand or by a routed eventfd, interrupt") {
+  constexpr std::uint32_t vector_of_line_5 = 0x25;
+  constexpr std::uint32_t line = 30;
+  constexpr kvm::msi message{0xfee00000, vector_of_line_5};
+  for (const bool by_hand : {true, false}) {
+    const auto bus = endless_bus();
+    machine m{"irq", cpu_mode::real, bus, irqchip::in_kernel};
+    auto lapic = must(m.cpu().processor().lapic());
+    lapic.regs[0xf1] |= 1; // Software enable, bit 8 of the spurious vector register.
+    must(m.cpu().processor().set_lapic(lapic));
+    const auto event = make_event();
+    auto routes = m.vm().routes();
+    must(routes.set_msi(line, message));
+    must(m.vm().set_routes(routes));
+    const auto bound = m.vm().bind_irq(line, event);
+    REQUIRE(bound);
+    m.run_all();
+    REQUIRE(bus->wait_done());
+    if (by_hand)
+      REQUIRE(m.vm().signal_msi(message));
+    else
+      REQUIRE(::eventfd_write(event->get(), 1) == 0);
+    REQUIRE(bus->wait_writes(1));
+  }
 }
 
 TEST_CASE("kvm: a line that leads nowhere, stays silent until it is routed again") {

@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <poll.h>
+
 #include <cstring>
 #include <fstream>
 #include <iostream>
@@ -140,7 +142,8 @@ machine::machine(const std::string& guest, cpu_mode mode, std::shared_ptr<vcpu::
       };
     threads_.push_back(must(vcpu::vcpu_thread::start(std::move(options))));
   }
-  aim(cpu().processor(), mode);
+  for (std::uint32_t i = 0; i < (chip == irqchip::none ? processors : 1); ++i)
+    aim(cpu(i).processor(), mode);
 }
 
 void machine::run_all() {
@@ -172,6 +175,11 @@ const kvm::system& host() {
 
 kvm::shared_event make_event() {
   return std::make_shared<const unique_fd>(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+}
+
+bool wait_signalled(const kvm::shared_event& event) {
+  pollfd it{event->get(), POLLIN, 0};
+  return ::poll(&it, 1, static_cast<int>(patience.count())) == 1;
 }
 
 std::uint64_t take(const kvm::shared_event& event) {

@@ -63,7 +63,8 @@ private:
 enum class cpu_mode { real, flat32 };
 enum class irqchip { none, in_kernel };
 
-/// A machine of 2 MiB with one guest loaded at `code`, its first processor set to begin there.
+/// A machine of 2 MiB with one guest loaded at `code`. Its first processor is set to begin there;
+/// without an interrupt controller all are, since nobody could start them later.
 class machine {
 public:
   machine(const std::string& guest, cpu_mode mode, std::shared_ptr<vcpu::io_handler> bus,
@@ -93,6 +94,8 @@ private:
 [[nodiscard]] const kvm::system& host();
 
 [[nodiscard]] kvm::shared_event make_event();
+/// False after `patience`.
+[[nodiscard]] bool wait_signalled(const kvm::shared_event& event);
 /// How often it was signalled since the last look.
 [[nodiscard]] std::uint64_t take(const kvm::shared_event& event);
 

@@ -178,9 +178,9 @@ void vcpu_thread::become(phase where, std::unique_lock<std::mutex>& lock) {
 }
 
 void vcpu_thread::turn() {
-  doing_ = pack(activity::guest);
+  doing(pack(activity::guest));
   const auto result = processor().run();
-  doing_ = pack(activity::commands);
+  doing(pack(activity::commands));
   counters::add(count_.exits);
   instruction_open_ = false;
   if (!result)
@@ -201,7 +201,7 @@ void vcpu_thread::serve() {
     return park({end_reason::host_error, exit.error().to_string()});
   busy_with(*exit);
   auto end = dispatch(*exit, *options_.io, count_);
-  doing_ = pack(activity::commands);
+  doing(pack(activity::commands));
   instruction_open_ = leaves_instruction_open(*exit);
   if (!end)
     return;
@@ -248,15 +248,15 @@ void vcpu_thread::tell(phase where) noexcept {
 
 void vcpu_thread::busy_with(const kvm::exit_event& exit) noexcept {
   if (const auto* port = std::get_if<kvm::port_exit>(&exit))
-    doing_ = pack(activity::port, port->port);
+    doing(pack(activity::port, port->port));
   else if (const auto* memory = std::get_if<kvm::memory_exit>(&exit))
-    doing_ = pack(activity::memory, memory->at);
+    doing(pack(activity::memory, memory->at));
   else
-    doing_ = pack(activity::exit);
+    doing(pack(activity::exit));
 }
 
 std::string vcpu_thread::stage() const {
-  const auto now = doing_.load();
+  const auto now = doing_.load(std::memory_order_relaxed);
   const auto where = now & where_mask;
   switch (static_cast<activity>(now >> kind_shift)) {
   case activity::guest:

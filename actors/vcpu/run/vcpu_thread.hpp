@@ -81,6 +81,7 @@ private:
   void park(vcpu_end how);
   void tell(phase where) noexcept;
   void busy_with(const kvm::exit_event& exit) noexcept;
+  void doing(std::uint64_t what) noexcept { doing_.store(what, std::memory_order_relaxed); }
   [[nodiscard]] std::string stage() const;
 
   thread_options options_;
