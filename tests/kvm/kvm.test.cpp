@@ -1,3 +1,4 @@
+#include "actors/vcpu/run/last_words.hpp"
 #include "tests/kvm/machine.hpp"
 
 #include <catch2/catch.hpp>
@@ -127,6 +128,45 @@ TEST_CASE("kvm vcpu: registers of every kind, come back as they were set") {
   CHECK(must(cpu->mp_state()).mp_state == KVM_MP_STATE_RUNNABLE);
   CHECK(cpu->set_mp_state({KVM_MP_STATE_RUNNABLE}));
   CHECK(cpu->kvmclock_ctrl());
+}
+
+TEST_CASE(
+    "kvm vcpu: instruction bytes, are read through the guest's page tables as far as they go") {
+  constexpr std::uint64_t present_writable = 3;
+  constexpr gpa tables = 0x10000; // One page per level, each entry leads to the next.
+  constexpr gpa frame = 0x5000;
+  constexpr std::uint64_t linear = 0xffff'8000'0000'1ffa; // Six bytes before an unmapped page.
+  const auto ram = small_ram();
+  const auto entry = [&](gpa at, std::uint64_t to) {
+    const std::array value{to | present_writable};
+    must(ram->write(at, std::as_bytes(std::span{value})));
+  };
+  entry(tables + 256 * 8, tables + 0x1000);
+  entry(tables + 0x1000, tables + 0x2000);
+  entry(tables + 0x2000, tables + 0x3000);
+  entry(tables + 0x3000 + 8, frame);
+  const std::array<std::uint8_t, 6> bytes{1, 2, 3, 4, 5, 6};
+  must(ram->write(frame + 0xffa, std::as_bytes(std::span{bytes})));
+  const auto vm = empty_vm();
+  must(vm->add_memory(ram));
+  const auto cpu = must(vm->create_vcpu(0));
+  must(cpu->set_cpuid(must(host().supported_cpuid())));
+  auto special = must(cpu->sregs());
+  special.cr3 = tables;
+  special.cr4 = 0x20;
+  special.cr0 = 0x80000011;
+  special.efer = 0x500;
+  special.cs.base = 0;
+  special.cs.l = 1;
+  special.cs.db = 0;
+  must(cpu->set_sregs(special));
+  auto registers = must(cpu->regs());
+  registers.rip = linear;
+  must(cpu->set_regs(registers));
+  CHECK(must(cpu->translate(linear)) == frame + 0xffa);
+  CHECK(cpu->translate(linear + 6).error().code == errc::guest_fault);
+  CHECK_THAT(vcpu::last_words(*cpu, ram.get(), {}), Catch::EndsWith(" code=01 02 03 04 05 06"));
+  CHECK_THAT(vcpu::last_words(*cpu, nullptr, {}), Catch::EndsWith(" code=unreadable"));
 }
 
 TEST_CASE("kvm vcpu: an MSR that KVM refuses, is named with its place") {

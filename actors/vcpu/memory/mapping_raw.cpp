@@ -3,11 +3,29 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstdint>
-#include <limits>
 
 namespace troupe::memory {
+namespace {
+
+// Nothing on our architectures has larger pages; a file system may claim any block size.
+constexpr byte_count largest_page = gib(1);
+
+// What the file is mapped in: hugetlbfs tells its page size so, and takes no other alignment.
+byte_count page_of(const struct stat& file) noexcept {
+  const auto size = static_cast<byte_count>(file.st_blksize);
+  return std::has_single_bit(size) ? std::clamp(size, kib(4), largest_page) : kib(4);
+}
+
+void unmap(std::byte* from, byte_count size) noexcept {
+  if (size > 0)
+    ::munmap(from, size);
+}
+
+} // namespace
 
 outcome<mapping> mapping::of(int fd, byte_count length, byte_count like) {
   struct stat file {};
@@ -16,33 +34,29 @@ outcome<mapping> mapping::of(int fd, byte_count length, byte_count like) {
   if (static_cast<byte_count>(file.st_size) < length)
     return fail(errc::invalid_argument, "guest memory: file of {} bytes, {} wanted", file.st_size,
                 length);
-  if (length > std::numeric_limits<byte_count>::max() / 2)
-    return fail(errc::invalid_argument, "guest memory: {:#x} bytes are no address space", length);
-  const auto reserved = length + huge_page;
+  const auto page = page_of(file);
+  const auto align = std::max(page, huge_page);
+  const auto size = (length + page - 1) / page * page;
   void* const room =
-      ::mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      ::mmap(nullptr, size + align, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (room == MAP_FAILED)
     return fail_errno("reserve address space for guest memory", errno);
-  const auto before = (like - reinterpret_cast<std::uintptr_t>(room)) % huge_page;
-  auto* const start = static_cast<std::byte*>(room) + before;
-  const auto trim = [](std::byte* from, byte_count size) {
-    if (size > 0)
-      ::munmap(from, size);
-  };
-  if (::mmap(start, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd,
-             0) == MAP_FAILED) {
+  auto* const begin = static_cast<std::byte*>(room);
+  const auto before = (like - reinterpret_cast<std::uintptr_t>(room)) % align;
+  if (::mmap(begin + before, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED,
+             fd, 0) == MAP_FAILED) {
     const int error = errno;
-    trim(static_cast<std::byte*>(room), reserved);
+    unmap(begin, size + align);
     return fail_errno("map guest memory", error);
   }
-  trim(static_cast<std::byte*>(room), before);
-  trim(start + length, huge_page - before);
-  return mapping{start, length};
+  unmap(begin, before);
+  unmap(begin + before + size, align - before);
+  return mapping{begin + before, size};
 }
 
 mapping::~mapping() {
   if (start_ != nullptr)
-    ::munmap(start_, length_);
+    unmap(start_, length_);
 }
 
 } // namespace troupe::memory

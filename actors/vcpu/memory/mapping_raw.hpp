@@ -14,10 +14,11 @@ inline constexpr byte_count huge_page = mib(2);
 /// Sole owner of a shared, writable mapping of a file's first bytes.
 class mapping {
 public:
-  /// Maps [0, length) of `fd`, at a host address that equals `like` modulo huge_page: KVM maps a
-  /// huge page only where guest and host address agree that far. Fails with invalid_argument when
-  /// the file is shorter: touching what lies behind its end would raise SIGBUS.
-  /// @pre `like` is a multiple of the system's page size, for huge-page files of huge_page.
+  /// Maps [0, length) of `fd`, in whole pages of the file, at a host address that equals `like`
+  /// modulo huge_page: KVM maps a huge page only where guest and host address agree that far. Fails
+  /// with invalid_argument when the file is shorter: touching what lies behind its end would raise
+  /// SIGBUS.
+  /// @pre `like` is in pages of the file.
   [[nodiscard]] static outcome<mapping> of(int fd, byte_count length, byte_count like);
 
   mapping(mapping&& other) noexcept

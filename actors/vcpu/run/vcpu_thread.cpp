@@ -132,6 +132,8 @@ void vcpu_thread::begin() {
       park({end_reason::start_failed, begun.error().to_string()});
   } catch (const std::exception& error) {
     park({end_reason::start_failed, error.what()});
+  } catch (...) {
+    park({end_reason::start_failed, "exception of unknown type"});
   }
 }
 
@@ -243,6 +245,8 @@ void vcpu_thread::tell(phase where) noexcept {
     options_.on_phase(where);
   } catch (const std::exception& error) {
     log::error("vcpu", "vcpu{}: telling {}: {}", processor().id(), name(where), error.what());
+  } catch (...) {
+    log::error("vcpu", "vcpu{}: telling {}: unknown exception", processor().id(), name(where));
   }
 }
 
