@@ -45,7 +45,7 @@ outcome<std::shared_ptr<const guest_memory>> guest_memory::map(std::vector<regio
   windows.reserve(regions.size());
   for (const auto& it : regions) {
     // From the start of the file: huge-page files accept no other offsets than huge ones.
-    auto bytes = TRY(mapping::of(it.fd.get(), it.fd_offset + it.size));
+    auto bytes = TRY(mapping::of(it.fd.get(), it.fd_offset + it.size, it.base - it.fd_offset));
     windows.push_back({it.base, it.size, it.fd_offset, std::move(bytes)});
   }
   return std::shared_ptr<const guest_memory>{new guest_memory{std::move(windows)}};
@@ -114,6 +114,14 @@ outcome<void> guest_memory::store_u16(gpa at, std::uint16_t value) const {
   const auto bytes = TRY(contiguous(at, sizeof(std::uint16_t)));
   raw::store_u16(bytes.data(), value, std::memory_order_release);
   return {};
+}
+
+std::vector<extent> guest_memory::extents() const {
+  std::vector<extent> all;
+  all.reserve(windows_.size());
+  for (const auto& it : windows_)
+    all.push_back({it.base, it.size});
+  return all;
 }
 
 byte_count guest_memory::size() const noexcept {

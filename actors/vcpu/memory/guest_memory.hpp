@@ -27,6 +27,13 @@ struct region {
   byte_count fd_offset = 0;
 };
 
+/// Where a region lies in the guest.
+struct extent {
+  gpa base = 0;
+  byte_count size = 0;
+  friend bool operator==(const extent&, const extent&) = default;
+};
+
 /// A guest's RAM as the host sees it. The only way to guest bytes: every accessor checks the whole
 /// range against the regions first, so no address a guest writes down can reach anything else.
 ///
@@ -34,8 +41,9 @@ struct region {
 /// read a value once and check the copy. Addresses outside RAM fail with guest_fault.
 class guest_memory {
 public:
-  /// Maps every region. Empty, overflowing or overlapping regions and files that are too short fail
-  /// with invalid_argument, a refused mmap with host_io.
+  /// Maps every region, congruent to its guest address modulo 2 MiB. Empty, overflowing or
+  /// overlapping regions and files that are too short fail with invalid_argument, a refused mmap
+  /// with host_io.
   [[nodiscard]] static outcome<std::shared_ptr<const guest_memory>>
   map(std::vector<region> regions);
 
@@ -57,7 +65,10 @@ public:
   /// The range as one piece, for structures that live in one region, such as rings.
   [[nodiscard]] outcome<std::span<std::byte>> contiguous(gpa at, byte_count length) const;
 
-  /// All RAM in bytes.
+  /// What is mapped, lowest first.
+  [[nodiscard]] std::vector<extent> extents() const;
+
+  /// All that is mapped in bytes.
   [[nodiscard]] byte_count size() const noexcept;
 
 private:

@@ -3,26 +3,60 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <bit>
 #include <cerrno>
+#include <cstdint>
 
 namespace troupe::memory {
+namespace {
 
-outcome<mapping> mapping::of(int fd, byte_count length) {
+// Nothing on our architectures has larger pages; a file system may claim any block size.
+constexpr byte_count largest_page = gib(1);
+
+// What the file is mapped in: hugetlbfs tells its page size so, and takes no other alignment.
+byte_count page_of(const struct stat& file) noexcept {
+  const auto size = static_cast<byte_count>(file.st_blksize);
+  return std::has_single_bit(size) ? std::clamp(size, kib(4), largest_page) : kib(4);
+}
+
+void unmap(std::byte* from, byte_count size) noexcept {
+  if (size > 0)
+    ::munmap(from, size);
+}
+
+} // namespace
+
+outcome<mapping> mapping::of(int fd, byte_count length, byte_count like) {
   struct stat file {};
   if (::fstat(fd, &file) != 0)
     return fail_errno("stat of guest memory", errno);
   if (static_cast<byte_count>(file.st_size) < length)
     return fail(errc::invalid_argument, "guest memory: file of {} bytes, {} wanted", file.st_size,
                 length);
-  void* start = ::mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-  if (start == MAP_FAILED)
-    return fail_errno("map guest memory", errno);
-  return mapping{static_cast<std::byte*>(start), length};
+  const auto page = page_of(file);
+  const auto align = std::max(page, huge_page);
+  const auto size = (length + page - 1) / page * page;
+  void* const room =
+      ::mmap(nullptr, size + align, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (room == MAP_FAILED)
+    return fail_errno("reserve address space for guest memory", errno);
+  auto* const begin = static_cast<std::byte*>(room);
+  const auto before = (like - reinterpret_cast<std::uintptr_t>(room)) % align;
+  if (::mmap(begin + before, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED,
+             fd, 0) == MAP_FAILED) {
+    const int error = errno;
+    unmap(begin, size + align);
+    return fail_errno("map guest memory", error);
+  }
+  unmap(begin, before);
+  unmap(begin + before + size, align - before);
+  return mapping{begin + before, size};
 }
 
 mapping::~mapping() {
   if (start_ != nullptr)
-    ::munmap(start_, length_);
+    unmap(start_, length_);
 }
 
 } // namespace troupe::memory

@@ -1,5 +1,5 @@
 #include "actors/devices/virtio/console/device.hpp"
-#include "actors/sandbox/hypervisor/qemu/lines.hpp"
+#include "actors/devices/console/lines.hpp"
 #include "tests/support/guest_ram.hpp"
 
 #include <catch2/catch.hpp>
@@ -82,7 +82,7 @@ TEST_CASE("console device: what the guest prints, comes out in order") {
 TEST_CASE("console device: its output, fits the line cutter of the other hypervisors") {
   bench b;
   std::vector<std::string> lines;
-  hypervisor::qemu::text_lines cutter{[&](const std::string& line) { lines.push_back(line); }};
+  console::text_lines cutter{[&](const std::string& line) { lines.push_back(line); }};
   b.port = std::make_shared<console::port>([&](std::string_view text) { cutter.feed(text); });
   b.on_loop([&] { b.device->reset(); });
   b.device = std::make_unique<console::device>(b.port);
