@@ -38,7 +38,7 @@ std::vector<std::string> qemu_words() {
       "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot",
       // No ACPI: devices are on the command line. Linux waits a second for a clock that is absent.
       "-M", "microvm,accel=kvm,acpi=off,rtc=on", "-m", "128M", "-display", "none",
-      // With family 6 Linux moves memory by `rep`, which is emulated as one instruction.
+      // With family 6 Linux moves memory by `rep`, emulated faster than loops.
       "-cpu", "qemu64,family=6,model=42,-cx16,-xsave", "-serial", "stdio", "-kernel", TROUPE_KERNEL,
       "-initrd", TROUPE_INITRD, "-append", "console=ttyS0 quiet panic=-1 " + params};
 }
