@@ -202,6 +202,14 @@ class Bed:
         self.ctr("task", "delete", name, check=False)
         self.ctr("container", "rm", name, check=False)
 
+    def clear(self):
+        """After a failed test: what it left must not fail the next ones."""
+        for name in self.ctr("container", "ls", "-q", check=False).stdout.decode().split():
+            try:
+                self.remove(name)
+            except (AssertionError, subprocess.TimeoutExpired) as error:
+                print(f"   {name} stays: {error}")
+
     def status(self, name):
         for line in self.ctr("task", "ls").stdout.decode().splitlines():
             if line.split()[:1] == [name]:
@@ -293,6 +301,7 @@ def main(tests):
                 print(f"FAILED: {name}", flush=True)
                 traceback.print_exc(file=sys.stdout)
                 bed.show_logs()
+                bed.clear()
             finally:
                 bed.configure()
     finally:

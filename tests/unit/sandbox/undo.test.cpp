@@ -63,10 +63,12 @@ process_effect sleeper(const std::string& word) {
 /// Ends it and its `sleep`, whatever the test did.
 class sleeper_guard {
 public:
-  /// Returns once the child has become what it shall be: before exec its argv is ours.
+  /// Returns once both processes have become what they shall be: before its exec a child has the
+  /// argv of its parent, and with it the word.
   explicit sleeper_guard(std::string word) : made(sleeper(word)) {
-    for (int tries = 0; tries < 2000 && children().empty(); ++tries)
+    for (int tries = 0; tries < 5000 && !sleeps(); ++tries)
       ::usleep(1000);
+    REQUIRE(sleeps());
   }
   ~sleeper_guard() {
     for (const auto& child : children())
@@ -79,6 +81,14 @@ public:
   process_effect made;
 
 private:
+  [[nodiscard]] bool sleeps() const {
+    const auto all = children();
+    std::string name;
+    if (all.size() == 1)
+      std::getline(std::ifstream{fmt::format("/proc/{}/comm", all.front())}, name);
+    return name == "sleep";
+  }
+
   [[nodiscard]] std::vector<pid_t> children() const {
     std::ifstream file{fmt::format("/proc/{0}/task/{0}/children", made.pid)};
     std::vector<pid_t> all;
