@@ -7,6 +7,7 @@
 #include "actors/devices/virtio/vsock/device.hpp"
 #include "actors/dispatcher.hpp"
 #include "actors/sandbox/hypervisor/asio_watcher.hpp"
+#include "actors/sandbox/hypervisor/builtin/builtin.hpp"
 #include "actors/sandbox/hypervisor/qemu/qemu.hpp"
 #include "actors/sandbox/pod/pod_directory.hpp"
 #include "actors/sandbox/sandbox_actor.hpp"
@@ -108,6 +109,8 @@ private:
   std::shared_ptr<pod_parts> make_parts(const sandbox_options& options);
   pod_ptr make_pod(const sandbox_options& options);
   void add_devices(pod_parts& parts, const std::string& path);
+  std::shared_ptr<hypervisor::driver> make_driver(const pod_ptr& pod, const std::string& name,
+                                                  hypervisor::event_handler tell);
   std::vector<actors::child_spec> children_of(const std::shared_ptr<pod_parts>& parts);
   void pod_given_up(const std::shared_ptr<pod_parts>& parts, const failure& why);
   template <class Message>
@@ -175,10 +178,13 @@ pod_ptr runtime::core::make_pod(const sandbox_options& options) {
                                  nullptr,
                                  {},
                                  {},
+                                 {},
+                                 {},
                                  fx_,
                                  io_.context(),
                                  *workers_,
                                  options_.faults,
+                                 options_.cache_directory,
                                  [id = options.id, tell = options_.on_event](event::any what) {
                                    if (tell)
                                      tell({id, std::chrono::system_clock::now(), std::move(what)});
@@ -217,6 +223,17 @@ void runtime::core::add_devices(pod_parts& parts, const std::string& path) {
   parts.manager_place = device_manager_ref{path + "/devices"};
 }
 
+/// Nothing for a name that no hypervisor has.
+std::shared_ptr<hypervisor::driver>
+runtime::core::make_driver(const pod_ptr& pod, const std::string& name,
+                           hypervisor::event_handler tell) {
+  if (name == hypervisor::builtin_name)
+    return hypervisor::builtin::make({pod, &pod->board}, std::move(tell));
+  if (name == "qemu")
+    return hypervisor::qemu::make(watcher_, std::move(tell));
+  return nullptr;
+}
+
 std::shared_ptr<pod_parts> runtime::core::make_parts(const sandbox_options& options) {
   const auto path = "root/sandbox:" + options.id.str();
   auto out = std::make_shared<pod_parts>();
@@ -233,13 +250,9 @@ std::shared_ptr<pod_parts> runtime::core::make_parts(const sandbox_options& opti
                   std::make_shared<machine_ledger>(),
                   logic.machine,
                   logic.me,
-                  [this](const std::string& name, hypervisor::event_handler tell) {
-                    return name == "qemu"
-                               ? std::shared_ptr<hypervisor::driver>{hypervisor::qemu::make(
-                                     watcher_, std::move(tell))}
-                               : nullptr;
-                  },
-                  options_.cache_directory};
+                  [this, pod = out->pod](const std::string& name, hypervisor::event_handler tell) {
+                    return make_driver(pod, name, std::move(tell));
+                  }};
   out->agent = {out->pod, std::make_shared<agent_ledger>(), logic.agent, logic.me};
   fuse::limits bounds;
   bounds.cached_descriptors = out->pod->values.budgets.share_descriptors;
@@ -316,8 +329,9 @@ void runtime::core::pod_given_up(const std::shared_ptr<pod_parts>& parts, const 
       [parts, end]() -> outcome<void> {
         if (const auto& driver = parts->machine.ledger->driver)
           (void)driver->stop(end);
-        parts->vsock.ledger->session.reset();
-        parts->fs.ledger->session.reset();
+        parts->pod->board.clear();
+        parts->vsock.ledger->link.reset();
+        parts->fs.ledger->link.reset();
         if (parts->pod->journal)
           (void)pod::close_directory(parts->pod->place.directory, *parts->pod->journal, end);
         return {};

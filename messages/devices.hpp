@@ -8,7 +8,8 @@
 
 namespace troupe {
 
-/// Makes the device's socket listen, so that a hypervisor may be started. Repeating is harmless.
+/// Makes the device ready for the machine that will be started: its socket listens, or it waits for
+/// a machine of this process. Repeating is harmless.
 struct attach_device {
   request_context context;
 };

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "actors/supervision/spawn.hpp"
-#include "actors/devices/vhost_user/session.hpp"
+#include "actors/devices/transport/link.hpp"
 #include "actors/sandbox/pod/pod_context.hpp"
 #include "actors/supervision/supervisor_state.hpp"
 #include "messages/devices.hpp"
@@ -27,10 +27,12 @@ struct device_parts {
   std::function<void()> release;
 };
 
-/// What outlives the control actor: sockets, rings and memory stay with the session, since QEMU
-/// never reconnects.
+/// What outlives the control actor: rings, memory and sockets stay with the session behind the
+/// link, since QEMU never reconnects and our own guest knows of no restart.
 struct device_ledger {
-  std::shared_ptr<vhost_user::session> session;
+  /// Within QEMU's reach, or waiting for a machine of this process, or within its reach.
+  bool attached = false;
+  std::shared_ptr<transport::link> link;
   std::vector<journal::effect_id> effects;
 };
 

@@ -29,9 +29,9 @@ struct machine {
 /// What one attempt to start came to.
 struct launched {
   std::shared_ptr<hypervisor::driver> driver;
-  journal::effect_id effect{};
+  /// Of its process, if it has one.
+  std::optional<journal::effect_id> effect;
   machine_info info;
-  std::string why;
 };
 
 /// A file that the configuration names and that is not there is the configuration's fault; to a
@@ -43,34 +43,36 @@ outcome<void> check_plan(hypervisor::driver& driver, const hypervisor::machine_c
   return checked;
 }
 
-/// Blocking: choose, check, journal, run.
-outcome<launched> launch_blocking(const machine_args& args, time_point deadline) {
-  auto& pod = *args.pod;
-  const auto kvm = hypervisor::probe_kvm_cached(args.probe_cache);
-  const auto chosen = TRY(
-      hypervisor::choose(pod.values.runtime.hypervisor_name, pod.values.qemu.allow_emulation, kvm));
-  launched out;
-  out.why = chosen.why;
-  out.driver = args.make_driver(chosen.hypervisor, [me = args.me](const auto& what) {
-    actors::tell(me, machine_news{what});
-  });
-  if (!out.driver)
-    return fail(errc::unimplemented, "hypervisor {}: not in this build", chosen.hypervisor);
-  TRY(check_plan(*out.driver, plan_machine(pod.values, chosen, pod.place)));
+/// Journals a process before it is made, and again when its number is known.
+outcome<void> start_journalled(const pod_context& pod, launched& out, time_point deadline) {
   journal::process_effect process;
   process.token = pod.place.token;
   out.effect = TRY(pod.journal->record(process));
   if (auto started = out.driver->start(deadline); !started) {
-    (void)pod.journal->settle(out.effect);
-    return tl::unexpected(std::move(started).error());
+    (void)pod.journal->settle(*out.effect);
+    return started;
   }
   const auto identity = out.driver->process();
   if (!identity)
-    return fail(errc::internal, "hypervisor {}: runs without a process", chosen.hypervisor);
+    return fail(errc::internal, "hypervisor: runs without a process");
   process.pid = identity->pid;
   process.start_time = identity->start_time;
-  TRY(pod.journal->amend(out.effect, process));
-  out.info.pid = static_cast<std::uint32_t>(identity->pid);
+  return pod.journal->amend(*out.effect, process);
+}
+
+/// Blocking: check, journal, run.
+outcome<launched> launch_blocking(const machine_args& args, time_point deadline) {
+  const auto& pod = *args.pod;
+  launched out;
+  out.driver = args.make_driver(pod.chosen.hypervisor, [me = args.me](const auto& what) {
+    actors::tell(me, machine_news{what});
+  });
+  if (!out.driver)
+    return fail(errc::unimplemented, "hypervisor {}: not in this build", pod.chosen.hypervisor);
+  TRY(check_plan(*out.driver, TRY(plan_machine(pod.values, pod.chosen, pod.place))));
+  TRY(out.driver->capabilities().own_process ? start_journalled(pod, out, deadline)
+                                             : out.driver->start(deadline));
+  out.info.pid = static_cast<std::uint32_t>(out.driver->process().value_or({}).pid);
   return out;
 }
 
@@ -93,7 +95,8 @@ void machine::launch(time_point deadline) const {
                        [args = args, end] { return launch_blocking(*args, end); })
       .then(
           [it = *this](const launched& made) {
-            log::info(it.who(), "pid {}: {}", made.info.pid, made.why);
+            log::info(it.who(), "pid {}: {}: {}", made.info.pid, it.args->pod->chosen.hypervisor,
+                      it.args->pod->chosen.why);
             it.ledger().driver = made.driver;
             it.ledger().effect = made.effect;
             it.ledger().info = made.info;
@@ -118,7 +121,7 @@ answer<void> machine::stop(const stop_machine& order) const {
                        [driver = ledger().driver, pod = args->pod, effect = ledger().effect,
                         end]() -> outcome<void> {
                          TRY(driver->stop(end));
-                         return pod->journal->settle(effect);
+                         return effect ? pod->journal->settle(*effect) : outcome<void>{};
                        })
       .then(
           [it = *this, reply] {

@@ -8,6 +8,7 @@
 #include "messages/sandbox.hpp"
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace troupe {
@@ -16,8 +17,8 @@ namespace troupe {
 /// thread-safe.
 struct machine_ledger {
   std::shared_ptr<hypervisor::driver> driver;
-  /// Of the VMM's process.
-  journal::effect_id effect{};
+  /// Of the VMM's process, if it is one.
+  std::optional<journal::effect_id> effect;
   machine_info info;
   bool running = false;
 };
@@ -30,8 +31,6 @@ struct machine_args {
   /// Makes a driver for the hypervisor of that name; its events come as machine_news.
   std::function<std::shared_ptr<hypervisor::driver>(const std::string&, hypervisor::event_handler)>
       make_driver;
-  /// Where the probe of /dev/kvm is remembered.
-  std::string probe_cache;
 };
 
 struct machine_body {

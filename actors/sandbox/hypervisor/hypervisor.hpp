@@ -25,6 +25,8 @@ public:
 
 /// Which of the optional verbs work on this machine.
 struct capabilities {
+  /// The machine is a process of its own, which must be undone should we die; else it dies with us.
+  bool own_process = false;
   bool pause = false;
   bool save = false;
   bool block_hotplug = false;

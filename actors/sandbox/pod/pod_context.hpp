@@ -1,6 +1,8 @@
 #pragma once
 
+#include "actors/devices/transport/mmio/board.hpp"
 #include "actors/devices/worker.hpp"
+#include "actors/sandbox/hypervisor/probe/probe.hpp"
 #include "actors/sandbox/journal/journal.hpp"
 #include "actors/supervision/executor.hpp"
 #include "actors/supervision/fault_plan.hpp"
@@ -49,7 +51,11 @@ struct pod_context {
   /// `values` are there: from the embedding program or from files.
   bool configured = false;
   std::unique_ptr<journal::file> journal;
-  /// Held while the two above are being set.
+  /// Which hypervisor will run the machine, and why.
+  hypervisor::choice chosen;
+  /// Devices that wait for a machine of this process.
+  mmio::board board;
+  /// Held while values, journal and choice are being set.
   std::mutex opening;
   pod_fate fate;
 
@@ -58,6 +64,8 @@ struct pod_context {
   devices::worker_pool& workers;
   /// Of the whole process.
   std::shared_ptr<fault_plan> faults;
+  /// Where the probe of /dev/kvm is remembered.
+  std::string probe_cache;
   /// Any thread; does not block.
   std::function<void(event::any)> publish;
 

@@ -238,6 +238,7 @@ hypervisor::capabilities machine::capabilities() const {
     return std::holds_alternative<fs_device>(entry.second.what);
   });
   hypervisor::capabilities can;
+  can.own_process = true;
   can.pause = true;
   can.save = !shares; // QEMU 7.2 marks vhost-user-fs as unmigratable
   can.block_hotplug = can.net_hotplug = q35 && config_.spare_ports > 0;
