@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What build and check-fragments both need to know about outputs and fragments. They source it and
-# set `here` to the folder guest/kernel.
+# What build and check-fragments both need to know about outputs, fragments and patches. They source
+# it and set `here` to the folder guest/kernel.
 : "${here:?}"
 
 fail() {
@@ -17,6 +17,11 @@ fragments_of() {
     [[ -f $here/fragments/$name.config ]] || fail "$list names '$name', which is no fragment"
     echo "$here/fragments/$name.config"
   done <"$list"
+}
+
+# The patches of OUTPUT, in order; most outputs have none.
+patches_of() {
+  find "$here/patches/$1" -name '*.patch' 2>/dev/null | sort
 }
 
 # The settings of the named files: `CONFIG_X=value` or `# CONFIG_X is not set`.
