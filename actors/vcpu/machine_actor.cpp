@@ -47,8 +47,7 @@ outcome<void> check_plan(hypervisor::driver& driver, const hypervisor::machine_c
 outcome<launched> launch_blocking(const machine_args& args, time_point deadline) {
   auto& pod = *args.pod;
   const auto kvm = hypervisor::probe_kvm_cached(args.probe_cache);
-  const auto chosen = TRY(
-      hypervisor::choose(pod.values.runtime.hypervisor_name, pod.values.qemu.allow_emulation, kvm));
+  const auto chosen = TRY(hypervisor::choose(hypervisor_wishes(pod.values), kvm));
   launched out;
   out.why = chosen.why;
   out.driver = args.make_driver(chosen.hypervisor, [me = args.me](const auto& what) {
@@ -56,7 +55,7 @@ outcome<launched> launch_blocking(const machine_args& args, time_point deadline)
   });
   if (!out.driver)
     return fail(errc::unimplemented, "hypervisor {}: not in this build", chosen.hypervisor);
-  TRY(check_plan(*out.driver, plan_machine(pod.values, chosen, pod.place)));
+  TRY(check_plan(*out.driver, TRY(plan_machine(pod.values, chosen, pod.place))));
   journal::process_effect process;
   process.token = pod.place.token;
   out.effect = TRY(pod.journal->record(process));
