@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
+#include <ranges>
 
 namespace troupe::config {
 
@@ -83,25 +85,26 @@ outcome<std::uint64_t> mebibytes(std::string_view text) {
   return number(text);
 }
 
-/// The most a pod may have: what the operator says, else what the host has, within the key's range.
-std::uint64_t ceiling(const config& values, const host_limits& host, std::string_view name) {
-  if (name == "default_vcpus")
-    return values.qemu.default_maxvcpus != 0 ? values.qemu.default_maxvcpus : host.cpus;
-  if (name == "default_memory")
-    return values.qemu.default_maxmemory_mib != 0 ? values.qemu.default_maxmemory_mib
-                                                  : host.memory_mib;
+/// The most a pod may have: what the operator says, else what the host has.
+template <class Table>
+std::uint64_t ceiling(const Table& table, const host_limits& host, std::string_view name) {
+  if constexpr (std::is_same_v<Table, hypervisor_config>) {
+    if (name == "default_vcpus")
+      return table.default_maxvcpus != 0 ? table.default_maxvcpus : host.cpus;
+    if (name == "default_memory")
+      return table.default_maxmemory_mib != 0 ? table.default_maxmemory_mib : host.memory_mib;
+  }
   return std::numeric_limits<std::uint64_t>::max();
 }
 
 template <class Table>
-outcome<void> set_number(const change& now, const key<Table>& row, std::string_view text,
-                         std::uint32_t& into) {
+outcome<std::uint32_t> bounded(const key<Table>& row, const Table& table, const host_limits& host,
+                               std::string_view text) {
   const auto value = TRY(row.name == "default_memory" ? mebibytes(text) : number(text));
-  const auto most = std::min<std::uint64_t>(row.most, ceiling(now.values, now.host, row.name));
+  const auto most = std::min<std::uint64_t>(row.most, ceiling(table, host, row.name));
   if (value < row.least || value > most)
     return fail(errc::invalid_argument, "{} is not in {} ... {}", value, row.least, most);
-  into = static_cast<std::uint32_t>(value);
-  return {};
+  return static_cast<std::uint32_t>(value);
 }
 
 template <class Table>
@@ -125,19 +128,20 @@ outcome<void> set_text(const key<Table>& row, Table& table, const std::string& t
 }
 
 template <class Table>
-outcome<void> set(const change& now, const key<Table>& row, Table& table, const std::string& text) {
+outcome<void> set(const key<Table>& row, Table& table, const host_limits& host,
+                  const std::string& text) {
   if (const auto* const flag = std::get_if<bool Table::*>(&row.where)) {
     if (text != "true" && text != "false")
       return fail(errc::invalid_argument, "\"{}\" is neither true nor false", text);
     table.** flag = text == "true";
     return {};
   }
-  if (const auto* const count = std::get_if<std::uint32_t Table::*>(&row.where))
-    return set_number(now, row, text, table.*(*count));
+  if (const auto* const count = std::get_if<std::uint32_t Table::*>(&row.where)) {
+    table.** count = TRY(bounded(row, table, host, text));
+    return {};
+  }
   if (const auto* const time = std::get_if<seconds Table::*>(&row.where)) {
-    std::uint32_t value = 0;
-    TRY(set_number(now, row, text, value));
-    table.*(*time) = seconds{value};
+    table.** time = seconds{TRY(bounded(row, table, host, text))};
     return {};
   }
   if (const auto* const words = std::get_if<std::string Table::*>(&row.where))
@@ -145,46 +149,119 @@ outcome<void> set(const change& now, const key<Table>& row, Table& table, const 
   return fail(errc::permission_denied, "cannot be set by an annotation");
 }
 
+/// A table that an annotation may mean.
 template <class Table>
-void apply_one(change& now, table_kind kind, std::span<const key<Table>> rows,
-               std::vector<Table*> tables, const annotation& wish) {
-  const auto row = std::ranges::find(rows, wish.key, &key<Table>::name);
-  if (row == rows.end()) {
-    const bool foreign = find_foreign(kind, wish.key).has_value();
-    now.warnings.push_back(wish.note(foreign ? "not supported yet" : "unknown key"));
-    return;
+struct target {
+  std::string_view name;
+  table_kind kind;
+  Table& values;
+  std::span<const key<Table>> rows;
+  const std::vector<std::string>& patterns;
+};
+
+/// One annotation, one table. permission_denied: not for pods to say, or not here; not_found: no
+/// such key in this table; invalid_argument: a bad value.
+template <class Table>
+outcome<void> lay(const annotation& wish, const target<Table>& over, const host_limits& host) {
+  if (!allowed(over.patterns, wish.key))
+    return fail(errc::permission_denied, "not allowed by enable_annotations");
+  const auto row = std::ranges::find(over.rows, wish.key, &key<Table>::name);
+  if (row == over.rows.end()) {
+    const auto foreign = find_foreign(over.kind, wish.key);
+    return fail(errc::not_found, "{}", foreign ? foreign->text() : "unknown key");
   }
-  if (!row->annotation) {
-    now.denied.push_back(wish.note("cannot be set by an annotation"));
-    return;
-  }
-  for (auto* const table : tables)
-    if (const auto done = set(now, *row, *table, wish.text); !done) {
-      auto& list = done.error().code == errc::permission_denied ? now.denied : now.invalid;
-      list.push_back(wish.note(done.error().text));
-      return;
-    }
+  if (!row->annotation)
+    return fail(errc::permission_denied, "cannot be set by an annotation");
+  return set(*row, over.values, host, wish.text);
+}
+
+struct refusal {
+  std::string_view table;
+  failure why;
+
+  [[nodiscard]] bool is(errc code) const { return why.code == code; }
+  [[nodiscard]] std::string text() const { return fmt::format("{}: {}", table, why.text); }
+};
+
+/// The text alone if all give the same.
+std::string summary(const std::vector<refusal>& all) {
+  const auto& text = all.front().why.text;
+  if (std::ranges::all_of(all, [&](const refusal& each) { return each.why.text == text; }))
+    return text;
+  std::string lines;
+  for (const auto& each : all)
+    lines += (lines.empty() ? "" : ", ") + each.text();
+  return lines;
+}
+
+/// What a table that denies it has missed is worth a word if another took it.
+void judge(change& now, const annotation& wish, const std::vector<refusal>& all, bool taken) {
+  const auto is = [](errc code) { return [code](const refusal& each) { return each.is(code); }; };
+  const auto bad = std::ranges::find_if(all, is(errc::invalid_argument));
+  const auto unknown = std::ranges::find_if(all, is(errc::not_found));
+  if (bad != all.end())
+    now.invalid.push_back(wish.note(bad->why.text));
+  else if (taken)
+    for (const auto& each : all | std::views::filter(is(errc::permission_denied)))
+      now.warnings.push_back(wish.note(each.text()));
+  else if (unknown != all.end())
+    now.warnings.push_back(wish.note(unknown->why.text));
+  else
+    now.denied.push_back(wish.note(summary(all)));
+}
+
+/// One annotation, every table that it may mean. A bad value is one everywhere; otherwise it is
+/// denied only if every table denies it.
+template <class Table>
+void lay_over(change& now, const annotation& wish, std::initializer_list<target<Table>> tables) {
+  std::vector<refusal> refusals;
+  for (const auto& table : tables)
+    if (auto done = lay(wish, table, now.host); !done)
+      refusals.push_back({table.name, std::move(done).error()});
+  if (!refusals.empty())
+    judge(now, wish, refusals, refusals.size() < tables.size());
+}
+
+/// Which hypervisor an "auto" will choose is known only when it is looked for: both tables count.
+void apply_to_hypervisor(change& now, const config& file, const annotation& wish) {
+  using table = target<hypervisor_config>;
+  const table qemu{"hypervisor.qemu", table_kind::qemu, now.values.qemu, qemu_keys(),
+                   file.qemu.enable_annotations};
+  const table builtin{"hypervisor.builtin", table_kind::builtin, now.values.builtin, builtin_keys(),
+                      file.builtin.enable_annotations};
+  const auto& name = now.values.runtime.hypervisor_name;
+  if (name == "auto")
+    lay_over(now, wish, {builtin, qemu});
+  else
+    lay_over(now, wish, {name == "builtin" ? builtin : qemu});
 }
 
 void apply(change& now, const config& file, const annotation& wish) {
-  const bool of_hypervisor = wish.table == "hypervisor";
-  const bool known = of_hypervisor || wish.table == "runtime" || wish.table == "agent";
-  const auto& patterns =
-      of_hypervisor ? file.qemu.enable_annotations : file.runtime.enable_annotations;
-  if (!known || wish.key.empty() || wish.key.size() > max_key_length ||
-      !allowed(patterns, wish.key)) {
-    now.denied.push_back(wish.note("not allowed by enable_annotations"));
-    return;
-  }
+  const auto& patterns = file.runtime.enable_annotations;
   auto& values = now.values;
-  if (of_hypervisor)
-    apply_one<hypervisor_config>(now, table_kind::hypervisor, hypervisor_keys(), {&values.qemu},
-                                 wish);
+  if (wish.key.empty() || wish.key.size() > max_key_length)
+    now.denied.push_back(wish.note("not allowed by enable_annotations"));
+  else if (wish.table == "hypervisor")
+    apply_to_hypervisor(now, file, wish);
   else if (wish.table == "runtime")
-    apply_one<runtime_config>(now, table_kind::runtime, runtime_keys(), {&values.runtime}, wish);
+    lay_over<runtime_config>(
+        now, wish, {{"runtime", table_kind::runtime, values.runtime, runtime_keys(), patterns}});
+  else if (wish.table == "agent")
+    lay_over<agent_config>(
+        now, wish,
+        {{"agent.troupe", table_kind::agent, values.troupe_agent, agent_keys(), patterns},
+         {"agent.kata", table_kind::agent, values.kata_agent, agent_keys(), patterns}});
   else
-    apply_one<agent_config>(now, table_kind::agent, agent_keys(),
-                            {&values.troupe_agent, &values.kata_agent}, wish);
+    now.denied.push_back(wish.note("not allowed by enable_annotations"));
+}
+
+void apply_all(change& now, const config& file, const annotation_map& all, bool of_hypervisor) {
+  for (const auto& [full, text] : all)
+    for (const auto prefix : prefixes)
+      if (full.starts_with(prefix))
+        if (const annotation wish(full, prefix, text);
+            (wish.table == "hypervisor") == of_hypervisor)
+          apply(now, file, wish);
 }
 
 } // namespace
@@ -192,10 +269,8 @@ void apply(change& now, const config& file, const annotation& wish) {
 outcome<std::vector<std::string>>
 apply_annotations(config& values, const annotation_map& annotations, const host_limits& host) {
   change now{values, host, {}, {}, {}};
-  for (const auto& [full, text] : annotations)
-    for (const auto prefix : prefixes)
-      if (full.starts_with(prefix))
-        apply(now, values, annotation(full, prefix, text));
+  apply_all(now, values, annotations, false);
+  apply_all(now, values, annotations, true); // one of the others may have chosen which
   const auto& refused = now.denied.empty() ? now.invalid : now.denied;
   if (!refused.empty()) {
     auto all = now.denied;

@@ -2,8 +2,10 @@
 
 #include "messages/vocabulary/units.hpp"
 
+#include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 /// What an operator decides, as plain structs: every default stands here once, and nowhere else.
@@ -11,13 +13,17 @@
 /// name does not tell its unit, the member's name or type does. `docs/configuration.md` lists them.
 namespace troupe::config {
 
-/// One VMM: table `[hypervisor.qemu]`.
+/// What runtime.hypervisor_name may be.
+inline constexpr std::array<std::string_view, 3> hypervisor_names{"auto", "qemu", "builtin"};
+
+/// One VMM: tables `[hypervisor.qemu]` and `[hypervisor.builtin]`. A table has the keys that mean
+/// something to its VMM (keys.hpp); the other members keep their defaults.
 struct hypervisor_config {
-  /// The VMM's binary.
+  /// The VMM's binary. QEMU's alone.
   std::string path = "/usr/bin/qemu-system-x86_64";
-  /// Globs of the binaries that a pod's annotation may choose; empty = none.
+  /// Globs of the binaries that a pod's annotation may choose; empty = none. QEMU's alone.
   std::vector<std::string> valid_hypervisor_paths;
-  /// Guest kernel, ELF vmlinux.
+  /// Guest kernel, ELF vmlinux; the built-in VMM also takes a bzImage.
   std::string kernel = "/usr/share/troupe/vmlinux";
   std::string initrd = "/usr/share/troupe/initrd.cpio";
   /// Globs of what an annotation may choose instead. A pod that could name any host file as its
@@ -26,11 +32,11 @@ struct hypervisor_config {
   std::vector<std::string> valid_initrd_paths;
   /// Appended to the kernel command line.
   std::string kernel_params;
-  /// "q35" or "microvm".
+  /// "q35" or "microvm". QEMU's alone.
   std::string machine_type = "q35";
-  /// QEMU's name of a CPU model; empty = the host's with KVM, "max" without.
+  /// QEMU's name of a CPU model; empty = the host's with KVM, "max" without. QEMU's alone.
   std::string cpu_model;
-  /// Appended to the model: "pmu=off,+x2apic".
+  /// Appended to the model: "pmu=off,+x2apic". QEMU's alone.
   std::string cpu_features;
   std::uint32_t default_vcpus = 1;
   /// Most that an annotation may ask for; 0 = the host's CPUs.
@@ -38,10 +44,17 @@ struct hypervisor_config {
   std::uint32_t default_memory_mib = 2048;
   /// Most that an annotation may ask for; 0 = the host's memory.
   std::uint32_t default_maxmemory_mib = 0;
-  /// Run guests without KVM where there is none that is usable. Slow, and no security boundary.
+  /// Guest memory from the host's pool of 2 MiB pages. The built-in VMM's alone, like the next two.
+  bool enable_hugepages = false;
+  /// All of the guest's memory is there before it runs.
+  bool enable_mem_prealloc = false;
+  /// How disks are read and written: "io_uring" (threads where the kernel refuses it) or "threads".
+  std::string block_device_aio = "io_uring";
+  /// Run guests where there is no KVM at hardware speed: QEMU without KVM, the built-in VMM on a
+  /// KVM that emulates. Slow; the former is no security boundary.
   bool allow_emulation = false;
-  /// Regular expressions; an annotation `io.katacontainers.config.hypervisor.KEY` counts only if
-  /// one of them matches the whole of KEY.
+  /// Regular expressions; an annotation `io.katacontainers.config.hypervisor.KEY` counts for this
+  /// table only if one of them matches the whole of KEY.
   std::vector<std::string> enable_annotations;
   /// More of the VMM's and the guest kernel's messages in our log.
   bool enable_debug = false;
@@ -63,7 +76,7 @@ struct agent_config {
 
 /// Table `[runtime]`.
 struct runtime_config {
-  /// "auto", "qemu" or "builtin".
+  /// One of hypervisor_names.
   std::string hypervisor_name = "auto";
   /// Which agent the guest image holds: "troupe" or "kata".
   std::string agent_name = "troupe";
@@ -92,9 +105,15 @@ struct budgets_config {
 struct config {
   runtime_config runtime;
   hypervisor_config qemu;
+  hypervisor_config builtin;
   agent_config troupe_agent;
   agent_config kata_agent;
   budgets_config budgets;
+
+  /// The table of a hypervisor that was chosen: "builtin" or "qemu".
+  [[nodiscard]] const hypervisor_config& hypervisor(std::string_view name) const noexcept {
+    return name == "builtin" ? builtin : qemu;
+  }
 
   /// The table that runtime.agent_name chooses.
   [[nodiscard]] const agent_config& agent() const noexcept {

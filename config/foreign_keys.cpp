@@ -81,6 +81,18 @@ constexpr foreign_key foreign_hypervisor[] = {
     {"initdata", ""},
 };
 
+/// Of the built-in VMM's table alone; looked up before the list above.
+constexpr foreign_key foreign_builtin[] = {
+    {"path", "the VMM is part of the shim; there is no program to name"},
+    {"valid_hypervisor_paths", "the VMM is part of the shim; there is no program to name"},
+    {"machine_type", "there is one kind of machine"},
+    {"cpu_model", "the guest sees the processor that KVM offers"},
+    {"cpu_features", "the guest sees the processor that KVM offers"},
+    {"seccompsandbox", "for QEMU only"},
+    {"seccomp_sandbox", "for QEMU only"},
+    {"disable_seccomp", ""},
+};
+
 constexpr foreign_key foreign_agent[] = {
     {"enable_tracing", ""},
     {"debug_console_enabled", ""},
@@ -123,11 +135,14 @@ constexpr foreign_key foreign_runtime[] = {
     {"create_container_timeout", "moved: agent.troupe.create_container_timeout"},
 };
 
-std::span<const foreign_key> foreign_keys(table_kind table) noexcept {
+using foreign_keys = std::span<const foreign_key>;
+
+foreign_keys keys_foreign_to(table_kind table) noexcept {
   switch (table) {
   case table_kind::runtime:
     return foreign_runtime;
-  case table_kind::hypervisor:
+  case table_kind::qemu:
+  case table_kind::builtin:
     return foreign_hypervisor;
   case table_kind::agent:
     return foreign_agent;
@@ -137,14 +152,20 @@ std::span<const foreign_key> foreign_keys(table_kind table) noexcept {
   return {};
 }
 
-} // namespace
-
-std::optional<foreign_key> find_foreign(table_kind table, std::string_view name) noexcept {
-  const auto rows = foreign_keys(table);
+std::optional<foreign_key> find_in(foreign_keys rows, std::string_view name) noexcept {
   const auto row = std::ranges::find(rows, name, &foreign_key::name);
   if (row == rows.end())
     return std::nullopt;
   return *row;
+}
+
+} // namespace
+
+std::optional<foreign_key> find_foreign(table_kind table, std::string_view name) noexcept {
+  if (table == table_kind::builtin)
+    if (const auto row = find_in(foreign_builtin, name))
+      return row;
+  return find_in(keys_foreign_to(table), name);
 }
 
 } // namespace troupe::config

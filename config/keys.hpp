@@ -46,19 +46,24 @@ struct key {
 };
 
 [[nodiscard]] std::span<const key<runtime_config>> runtime_keys() noexcept;
-[[nodiscard]] std::span<const key<hypervisor_config>> hypervisor_keys() noexcept;
+[[nodiscard]] std::span<const key<hypervisor_config>> qemu_keys() noexcept;
+[[nodiscard]] std::span<const key<hypervisor_config>> builtin_keys() noexcept;
 [[nodiscard]] std::span<const key<agent_config>> agent_keys() noexcept;
 [[nodiscard]] std::span<const key<budgets_config>> budgets_keys() noexcept;
 
-/// A key of Kata that means nothing here.
+/// A key of Kata, or of another table of ours, that means nothing in this one.
 struct foreign_key {
   std::string_view name;
-  /// What to do instead; empty = "not supported yet".
+  /// What to do instead; empty = it is not supported yet.
   std::string_view hint;
+
+  [[nodiscard]] std::string_view text() const noexcept {
+    return hint.empty() ? "not supported yet" : hint;
+  }
 };
 
-/// Renamed, fixed or not yet supported, if `name` is one of Kata's keys in a table of that kind.
-enum class table_kind : std::uint8_t { runtime, hypervisor, agent, budgets };
+/// Renamed, fixed or not yet supported, if `name` is one of those in a table of that kind.
+enum class table_kind : std::uint8_t { runtime, qemu, builtin, agent, budgets };
 [[nodiscard]] std::optional<foreign_key> find_foreign(table_kind table,
                                                       std::string_view name) noexcept;
 

@@ -11,11 +11,11 @@ namespace troupe::config {
 namespace {
 
 constexpr std::array<std::string_view, 4> top_tables{"runtime", "hypervisor", "agent", "budgets"};
-constexpr std::array<std::string_view, 1> our_hypervisors{"qemu"};
+constexpr std::array<std::string_view, 2> our_hypervisors{"qemu", "builtin"};
 constexpr std::array<std::string_view, 2> our_agents{"troupe", "kata"};
 /// Tables of Kata, and of ours to come.
-constexpr std::array<std::string_view, 7> other_hypervisors{
-    "builtin", "dragonball", "cloud-hypervisor", "clh", "firecracker", "remote", "stratovirt"};
+constexpr std::array<std::string_view, 5> other_hypervisors{"cloud-hypervisor", "clh",
+                                                            "firecracker", "remote", "stratovirt"};
 
 std::vector<std::string_view> list(std::span<const std::string_view> names) {
   return {names.begin(), names.end()};
@@ -91,7 +91,11 @@ private:
       return error(name, path, "must be a table");
     auto& values = into_.values;
     if (path == "hypervisor.qemu")
-      return keys(table_kind::hypervisor, path, *table, values.qemu, hypervisor_keys());
+      return keys(table_kind::qemu, path, *table, values.qemu, qemu_keys());
+    if (path == "hypervisor.builtin")
+      return keys(table_kind::builtin, path, *table, values.builtin, builtin_keys());
+    if (path == "hypervisor.dragonball")
+      return warn(name, path, "here the built-in VMM is hypervisor.builtin; the table is ignored");
     if (path == "agent.troupe")
       return keys(table_kind::agent, path, *table, values.troupe_agent, agent_keys());
     if (path == "agent.kata")
@@ -112,7 +116,7 @@ private:
         if (const auto done = assign(*row, node, into); !done)
           error(name, path, done.error().text);
       } else if (const auto foreign = find_foreign(kind, name.str())) {
-        warn(name, path, foreign->hint.empty() ? "not supported yet" : foreign->hint);
+        warn(name, path, foreign->text());
       } else {
         unknown(name, path, "key", names_of(rows));
       }

@@ -103,7 +103,8 @@ outcome<void> open_pod(pod_context& pod, const std::string& config_path, const s
   }
   if (!pod.values.runtime.fault_plan.empty())
     TRY(pod.faults->arm(pod.values.runtime.fault_plan));
-  pod.chosen = TRY(hypervisor::choose(pod.values, hypervisor::probe_kvm_cached(pod.probe_cache)));
+  pod.chosen = TRY(hypervisor::choose(hypervisor_wishes(pod.values),
+                                     hypervisor::probe_kvm_cached(pod.probe_cache)));
   pod.journal = TRY(pod::open_directory(pod.place.directory, deadline));
   return {};
 }

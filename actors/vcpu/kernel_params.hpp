@@ -14,9 +14,9 @@ enum class kvm_kind {
 };
 
 /// Words for the guest's kernel command line that this kind of KVM needs besides those of every
-/// machine; empty for hardware. `tsc_khz` is the host's clock, from /proc/cpuinfo; 0: unknown.
-/// Pure. failed_precondition: an emulated guest cannot measure its clock, and there is none to tell
-/// it. See docs/guest_kernel.md.
+/// machine; empty for hardware. `tsc_khz` is the clock of its processor, which is the host's; 0:
+/// unknown. Pure. failed_precondition: an emulated guest cannot measure its clock, and there is
+/// none to tell it. See docs/guest_kernel.md.
 [[nodiscard]] outcome<std::string> kernel_params_for(kvm_kind kind, std::uint32_t tsc_khz);
 
 } // namespace troupe

@@ -1,5 +1,9 @@
 #include "actors/vcpu/machine_plan.hpp"
 
+#include "actors/vcpu/kernel_params.hpp"
+
+#include <algorithm>
+
 namespace troupe {
 namespace {
 
@@ -10,28 +14,47 @@ std::string agent_parameters(const config::config& values) {
                      agent.log_port);
 }
 
-} // namespace
+/// Ours first, so that the operator's win.
+outcome<std::string> kernel_parameters(const config::config& values,
+                                       const hypervisor::choice& chosen) {
+  const auto kind = chosen.emulated_kvm ? kvm_kind::emulating : kvm_kind::hardware;
+  auto line = agent_parameters(values);
+  for (const auto& words : {TRY(kernel_params_for(kind, chosen.tsc_khz)),
+                            values.hypervisor(chosen.hypervisor).kernel_params})
+    if (!words.empty())
+      line.append(" ").append(words);
+  return line;
+}
 
-hypervisor::machine_config plan_machine(const config::config& values,
-                                        const hypervisor::choice& chosen,
-                                        const machine_place& place) {
-  hypervisor::machine_config out;
-  out.id = place.id.str();
-  out.token = place.token;
-  out.run_directory = place.directory;
-  out.binary = values.qemu.path;
-  out.kernel = values.qemu.kernel;
-  out.initrd = values.qemu.initrd;
-  out.kernel_params = agent_parameters(values);
-  if (!values.qemu.kernel_params.empty())
-    out.kernel_params += " " + values.qemu.kernel_params;
-  out.machine_type = values.qemu.machine_type;
-  out.cpu_model = values.qemu.cpu_model;
-  if (!values.qemu.cpu_features.empty() && !out.cpu_model.empty())
-    out.cpu_model += "," + values.qemu.cpu_features;
-  out.accel = chosen.accel;
-  out.vcpus = values.qemu.default_vcpus;
-  out.memory = mib(values.qemu.default_memory_mib);
+/// What every hypervisor must know.
+void plan_guest(hypervisor::machine_config& out, const config::hypervisor_config& table) {
+  out.kernel = table.kernel;
+  out.initrd = table.initrd;
+  out.vcpus = table.default_vcpus;
+  out.memory = mib(table.default_memory_mib);
+}
+
+void plan_qemu(hypervisor::machine_config& out, const config::hypervisor_config& table) {
+  out.binary = table.path;
+  out.machine_type = table.machine_type;
+  out.cpu_model = table.cpu_model;
+  if (!table.cpu_features.empty() && !out.cpu_model.empty())
+    out.cpu_model += "," + table.cpu_features;
+}
+
+/// The kernel for a KVM that emulates knows one processor, so that there is nothing to grow to.
+/// Elsewhere what the operator named is room for resize(); more than a kernel of ours takes is
+/// none.
+void plan_builtin(hypervisor::machine_config& out, const config::hypervisor_config& table) {
+  if (!out.emulated_kvm && table.default_maxvcpus > table.default_vcpus)
+    out.max_vcpus = std::min(table.default_maxvcpus, hypervisor::max_vcpus_per_machine);
+  out.hugepages = table.enable_hugepages;
+  out.prealloc = table.enable_mem_prealloc;
+  out.disks = table.block_device_aio == "threads" ? hypervisor::disk_engine::threads
+                                                  : hypervisor::disk_engine::io_uring;
+}
+
+void plan_devices(hypervisor::machine_config& out, const machine_place& place) {
   hypervisor::vsock_device vsock;
   vsock.socket_path = place.sockets.vsock;
   out.devices.emplace_back(vsock);
@@ -39,6 +62,32 @@ hypervisor::machine_config plan_machine(const config::config& values,
   fs.socket_path = place.sockets.fs;
   fs.tag = place.share_tag;
   out.devices.emplace_back(fs);
+}
+
+} // namespace
+
+hypervisor::wishes hypervisor_wishes(const config::config& values) {
+  return {values.runtime.hypervisor_name, values.qemu.allow_emulation,
+          values.builtin.allow_emulation};
+}
+
+outcome<hypervisor::machine_config> plan_machine(const config::config& values,
+                                                 const hypervisor::choice& chosen,
+                                                 const machine_place& place) {
+  const auto& table = values.hypervisor(chosen.hypervisor);
+  hypervisor::machine_config out;
+  out.id = place.id.str();
+  out.token = place.token;
+  out.run_directory = place.directory;
+  out.accel = chosen.accel;
+  out.emulated_kvm = chosen.emulated_kvm;
+  out.kernel_params = TRY(kernel_parameters(values, chosen));
+  plan_guest(out, table);
+  if (chosen.hypervisor == hypervisor::builtin_name)
+    plan_builtin(out, table);
+  else
+    plan_qemu(out, table);
+  plan_devices(out, place);
   return out;
 }
 

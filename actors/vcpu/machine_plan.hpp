@@ -4,6 +4,7 @@
 #include "actors/sandbox/hypervisor/probe/probe.hpp"
 #include "config/config.hpp"
 #include "messages/vocabulary/ids.hpp"
+#include "messages/vocabulary/outcome.hpp"
 
 #include <string>
 
@@ -25,9 +26,13 @@ struct machine_place {
   std::string share_tag; ///< by which the guest mounts the share root
 };
 
-/// The machine that a configuration asks for, with one vsock and one share. Pure.
-[[nodiscard]] hypervisor::machine_config plan_machine(const config::config& values,
-                                                      const hypervisor::choice& chosen,
-                                                      const machine_place& place);
+/// What the configuration says about the choice of a hypervisor.
+[[nodiscard]] hypervisor::wishes hypervisor_wishes(const config::config& values);
+
+/// The machine that a configuration asks for, with one vsock and one share, by the table of the
+/// hypervisor that was chosen. Pure. failed_precondition: KVM emulates, and its clock is unknown.
+[[nodiscard]] outcome<hypervisor::machine_config> plan_machine(const config::config& values,
+                                                               const hypervisor::choice& chosen,
+                                                               const machine_place& place);
 
 } // namespace troupe

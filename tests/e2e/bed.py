@@ -128,7 +128,8 @@ class Bed:
             **changes,
         }
         lines = [f"{key} = {json.dumps(value)}" for key, value in keys.items() if value is not None]
-        head = f'[runtime]\nlog_level = "debug"\nfault_plan = {json.dumps(faults)}'
+        head = f'[runtime]\nhypervisor_name = "qemu"\nlog_level = "debug"'
+        head += f"\nfault_plan = {json.dumps(faults)}"
         head += "\n[hypervisor.qemu]"
         tail = [f"{key} = {json.dumps(value)}" for key, value in (agent or {}).items()]
         self.config.write_text("\n".join([head, *lines, "[agent.troupe]", *tail, ""]))

@@ -38,6 +38,7 @@ std::size_t open_descriptors() {
 
 config::config small_machine() {
   config::config out;
+  out.runtime.hypervisor_name = "qemu";
   out.qemu.kernel = TROUPE_KERNEL;
   out.qemu.initrd = TROUPE_INITRD;
   out.qemu.default_memory_mib = 192;

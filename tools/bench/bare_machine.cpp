@@ -58,10 +58,10 @@ outcome<void> await_init(const unique_fd& console, const stop_signal& stop, time
 
 outcome<bare_machine> bare_machine::plan(const std::string& configuration) {
   auto values = TRY(config::load(config::standard_search(configuration))).values;
-  const auto chosen = TRY(hypervisor::choose(values.runtime.hypervisor_name,
-                                             values.qemu.allow_emulation, hypervisor::probe_kvm()));
+  values.runtime.hypervisor_name = "qemu";
+  const auto chosen = TRY(hypervisor::choose(hypervisor_wishes(values), hypervisor::probe_kvm()));
   machine_place place{TRY(sandbox_id::parse("bare")), "", "bare", {}, "bare"};
-  auto machine = plan_machine(values, chosen, place);
+  auto machine = TRY(plan_machine(values, chosen, place));
   machine.devices.clear();
   machine.kernel_params += " agent.log=info agent.log_vport=0";
   return bare_machine{qemu::command_line(machine, qemu::read_host_facts())};

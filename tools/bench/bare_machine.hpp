@@ -9,7 +9,9 @@ namespace troupe::bench {
 /// model, accelerator, kernel, initrd and memory, without the pod's devices.
 class bare_machine {
 public:
-  /// @param configuration the shim's file; the same rules that choose a pod's hypervisor apply.
+  /// @param configuration the shim's file; the rules that choose a pod's accelerator apply,
+  /// whatever
+  ///   hypervisor it names: this is QEMU.
   [[nodiscard]] static outcome<bare_machine> plan(const std::string& configuration);
 
   /// Milliseconds from just before QEMU's exec until the agent, as init, has written its first line

@@ -3,6 +3,7 @@
 #include "tools/ctl/check.hpp"
 
 #include "actors/sandbox/hypervisor/probe/probe.hpp"
+#include "actors/vcpu/machine_plan.hpp"
 #include "config/load.hpp"
 #include "messages/vocabulary/unique_fd.hpp"
 #include "tools/ctl/commands.hpp"
@@ -34,9 +35,9 @@ finding user() {
   return out;
 }
 
-finding hypervisor_choice(const config::config& values, const hypervisor::kvm_report& kvm) {
-  const auto chosen =
-      hypervisor::choose(values.runtime.hypervisor_name, values.qemu.allow_emulation, kvm);
+using hypervisor_choice = outcome<hypervisor::choice>;
+
+finding chosen_hypervisor(const hypervisor_choice& chosen) {
   if (chosen)
     return {"hypervisor", verdict::good, fmt::format("{}: {}", chosen->hypervisor, chosen->why),
             ""};
@@ -59,6 +60,18 @@ finding present(std::string what, const std::string& path, int mode, const std::
     return {std::move(what), verdict::good, path, ""};
   return {std::move(what), verdict::missing, fmt::format("{}: {}", path, std::strerror(errno)),
           help};
+}
+
+/// What the table of one hypervisor names.
+std::vector<finding> files_of(std::string_view name, const config::hypervisor_config& table) {
+  std::vector<finding> out;
+  if (name == "qemu")
+    out.push_back(present("qemu", table.path, X_OK, "package qemu-system-x86"));
+  out.push_back(present(fmt::format("{} kernel", name), table.kernel, R_OK,
+                        fmt::format("guest/kernel/build, or hypervisor.{}.kernel", name)));
+  out.push_back(present(fmt::format("{} initrd", name), table.initrd, R_OK,
+                        fmt::format("build the target initrd, or hypervisor.{}.initrd", name)));
+  return out;
 }
 
 finding containerd() {
@@ -133,16 +146,25 @@ std::vector<finding> look_at_host(const std::string& config) {
   const auto values = report ? report->values : config::config{};
   const auto kvm = hypervisor::probe_kvm();
   out.push_back(kvm_device(kvm));
-  out.push_back(hypervisor_choice(values, kvm));
-  out.push_back(present("qemu", values.qemu.path, X_OK, "package qemu-system-x86"));
-  out.push_back(
-      present("kernel", values.qemu.kernel, R_OK, "guest/kernel/build, or hypervisor.qemu.kernel"));
-  out.push_back(present("initrd", values.qemu.initrd, R_OK,
-                        "build the target initrd, or hypervisor.qemu.initrd"));
+  const auto chosen = hypervisor::choose(hypervisor_wishes(values), kvm);
+  out.push_back(chosen_hypervisor(chosen));
+  for (auto& one : hypervisor_files(values, chosen ? chosen->hypervisor : ""))
+    out.push_back(std::move(one));
   out.push_back(containerd());
   out.push_back(detached_mounts());
   out.push_back(made_mounts());
   out.push_back(cgroups());
+  return out;
+}
+
+std::vector<finding> hypervisor_files(const config::config& values, std::string_view needed) {
+  std::vector<finding> out;
+  for (const char* name : {"builtin", "qemu"})
+    for (auto& one : files_of(name, values.hypervisor(name))) {
+      if (one.result == verdict::missing && name != needed)
+        one.result = verdict::optional;
+      out.push_back(std::move(one));
+    }
   return out;
 }
 

@@ -1,6 +1,10 @@
 #pragma once
 
+#include "config/config.hpp"
+
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace troupe::ctl {
@@ -27,6 +31,11 @@ struct finding {
 /// scratch machine.
 /// @param config path of a configuration file, or empty for the search list.
 [[nodiscard]] std::vector<finding> look_at_host(const std::string& config);
+
+/// The files that the tables of both hypervisors name. What is not there is missing for the one
+/// that is `needed` (as in choice::hypervisor; empty = none) and optional for the other.
+[[nodiscard]] std::vector<finding> hypervisor_files(const config::config& values,
+                                                    std::string_view needed);
 
 /// Whether a pod could run.
 [[nodiscard]] bool can_run(const std::vector<finding>& all);

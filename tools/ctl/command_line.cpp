@@ -1,5 +1,6 @@
 #include "tools/ctl/command_line.hpp"
 
+#include "config/config.hpp"
 #include "messages/vocabulary/version.hpp"
 
 #include <CLI/CLI.hpp>
@@ -41,6 +42,8 @@ void add_run(CLI::App& app, run_options& to) {
   sub->add_option("--image", to.image, "Tar: an OCI image layout, or a root file system")
       ->excludes(rootfs);
   sub->add_option("--config", to.config, "Configuration file instead of the installed one");
+  sub->add_option("--hypervisor", to.hypervisor,
+                  "Hypervisor instead of the configuration's: auto, qemu or builtin");
   sub->add_option("--id", to.id, "Name of pod and container");
   sub->add_flag("--debug", to.debug, "Say what happens, on standard error");
   add_process(*sub, to.env, to.cwd, to.terminal);
@@ -75,12 +78,19 @@ void add_rest(CLI::App& app, words_of_all& to) {
   add_json(*app.add_subcommand("sweep", "Undo what dead pods left behind"), to.sweep.json);
 }
 
+bool is_hypervisor(const std::string& word) {
+  const auto& names = config::hypervisor_names;
+  return word.empty() || std::find(names.begin(), names.end(), word) != names.end();
+}
+
 /// What CLI11 cannot know.
 std::string complaint(const words_of_all& all, const std::string& sub, bool has_command) {
   if (sub == "run" && all.run.rootfs.empty() && all.run.image.empty())
     return "run: --rootfs or --image is needed";
   if (sub == "run" && !all.run.rootfs.empty() && !has_command)
     return "run: -- COMMAND is needed with --rootfs";
+  if (sub == "run" && !is_hypervisor(all.run.hypervisor))
+    return "run: --hypervisor: \"" + all.run.hypervisor + "\" is not auto, qemu or builtin";
   if (sub == "exec" && !has_command)
     return "exec: -- COMMAND is needed";
   if (sub != "run" && sub != "exec" && has_command)

@@ -11,10 +11,11 @@
 namespace troupe::ctl {
 
 struct run_options {
-  std::string rootfs; ///< a folder; the container writes into it
-  std::string image;  ///< a tar; either this or rootfs
-  std::string config; ///< empty = the search list
-  std::string id;     ///< empty = one is made up
+  std::string rootfs;     ///< a folder; the container writes into it
+  std::string image;      ///< a tar; either this or rootfs
+  std::string config;     ///< empty = the search list
+  std::string hypervisor; ///< one of config::hypervisor_names; empty = as the configuration says
+  std::string id;         ///< empty = one is made up
   std::vector<std::string> env;
   std::string cwd;
   std::vector<std::string> command;

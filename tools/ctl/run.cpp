@@ -105,6 +105,8 @@ outcome<void> session::load_values() {
   for (const auto& warning : report.warnings)
     log::warn("configuration", "{}", warning);
   values_ = std::move(report.values);
+  if (!options_.hypervisor.empty())
+    values_.runtime.hypervisor_name = options_.hypervisor;
   return {};
 }
 

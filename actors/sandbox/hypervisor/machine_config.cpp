@@ -80,6 +80,9 @@ outcome<void> check_size(const machine_config& c) {
   if (c.memory < min_memory || c.memory > max_memory || c.memory % mib(1) != 0)
     return fail(errc::invalid_argument, "default_memory: {} bytes is not whole MiB from {} to {}",
                 c.memory, min_memory >> 20, max_memory >> 20);
+  if (c.hugepages && c.memory % huge_page_size != 0)
+    return fail(errc::invalid_argument, "default_memory: {} MiB is not even, as huge pages need it",
+                c.memory >> 20);
   return {};
 }
 

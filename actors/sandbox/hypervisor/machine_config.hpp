@@ -12,6 +12,9 @@ namespace troupe::hypervisor {
 
 enum class accelerator : std::uint8_t { kvm, tcg };
 
+/// Who carries out the reads and writes of disks.
+enum class disk_engine : std::uint8_t { io_uring, threads };
+
 /// A vhost-user socket of ours for the guest's vsock. It must be listening before start().
 struct vsock_device {
   std::string id = "vsock0";
@@ -61,6 +64,8 @@ inline constexpr std::uint32_t max_vcpus_per_machine = 64;
 inline constexpr byte_count min_memory = mib(64);
 /// More than this on one host is a typing error.
 inline constexpr byte_count max_memory = gib(4096);
+/// What `hugepages` takes from the host's pool.
+inline constexpr byte_count huge_page_size = mib(2);
 /// COMMAND_LINE_SIZE of x86 Linux; the kernel would cut the rest off silently.
 inline constexpr std::size_t max_kernel_params = 2047;
 
@@ -74,25 +79,35 @@ struct machine_config {
   /// Folder of ours, mode 0700, for sockets and saved state. Exists.
   std::string run_directory;
 
-  /// Configuration key `path`: the hypervisor's program.
+  /// Configuration key `path`: the hypervisor's program. QEMU's alone.
   std::string binary = "/usr/bin/qemu-system-x86_64";
-  /// Configuration key `kernel`: an ELF vmlinux with a PVH note.
+  /// Configuration key `kernel`: an ELF vmlinux with a PVH note; the built-in VMM also takes a
+  /// bzImage.
   std::string kernel;
   /// Configuration key `initrd`.
   std::string initrd;
   /// Configuration key `kernel_params`: added after our own parameters, so that it wins.
   std::string kernel_params;
-  /// Configuration key `machine_type`: "q35" or "microvm".
+  /// Configuration key `machine_type`: "q35" or "microvm". QEMU's alone.
   std::string machine_type = "q35";
-  /// Configuration key `cpu_model`; empty: the best that the accelerator offers.
+  /// Configuration key `cpu_model`; empty: the best that the accelerator offers. QEMU's alone.
   std::string cpu_model;
 
   accelerator accel = accelerator::tcg;
+  /// KVM emulates the guest's kernel: the kernel is made for that, and kernel_params tells it so.
+  /// The built-in VMM's alone.
+  bool emulated_kvm = false;
   std::uint32_t vcpus = 1;
   /// Upper bound for resize(); 0: as vcpus.
   std::uint32_t max_vcpus = 0;
   /// A multiple of 1 MiB.
   byte_count memory = mib(256);
+  /// Memory from the host's pool of huge pages; `memory` is then whole ones. The built-in VMM's
+  /// alone, like the next two.
+  bool hugepages = false;
+  /// All memory is taken from the host before the guest runs.
+  bool prealloc = false;
+  disk_engine disks = disk_engine::io_uring;
   /// Lets resize() take memory back from the guest.
   bool balloon = false;
   /// Free sockets for add_device on q35; each costs the guest some milliseconds of boot.

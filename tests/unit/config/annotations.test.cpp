@@ -1,4 +1,5 @@
 #include "config/annotations.hpp"
+#include "config/keys.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -41,13 +42,16 @@ TEST_CASE("annotations: nothing is allowed unless the operator says so") {
 }
 
 TEST_CASE("annotations: no key hands words on to a program, whatever is allowed") {
-  for (const auto* key : {"virtio_fs_extra_args", "virtio_fs_daemon", "path_list"}) {
-    auto values = allowing({".*"}, {".*"});
+  for (const auto* key : {"virtio_fs_extra_args", "path_list", "block_device_driver"}) {
+    auto values = allowing({".*"});
     const auto notes =
-        apply_annotations(values, {{hypervisor + key, R"(["-o", "source=/"])"}}, host);
+        apply_annotations(values, {{hypervisor + key, "[\"-o\", \"source=/\"]"}}, host);
     REQUIRE(notes);
-    REQUIRE(notes->size() == 1); // said, and without effect: there is no such key
+    REQUIRE(notes->size() == 1);
     CHECK(notes->front().find(key) != std::string::npos);
+    for (const auto& row : qemu_keys())
+      if (const auto* const text = std::get_if<std::string hypervisor_config::*>(&row.where))
+        CHECK((values.qemu.**text).find("source=/") == std::string::npos);
   }
 }
 
@@ -164,4 +168,72 @@ TEST_CASE("annotations: an allowed key that means nothing here only warns") {
                           host) ==
         texts{"annotation io.katacontainers.config.hypervisor.enable_iommu: not supported yet",
               "annotation io.katacontainers.config.hypervisor.nonsense: unknown key"});
+}
+
+TEST_CASE("annotations: those of the hypervisor count for the one that is named") {
+  auto values = allowing({".*"}, {"hypervisor_name"});
+  values.runtime.hypervisor_name = "builtin";
+  CHECK(refused(values, {{hypervisor + "default_vcpus", "2"}})
+            .text.ends_with("default_vcpus: not allowed by enable_annotations"));
+  values.builtin.enable_annotations = {"default_vcpus", "enable_hugepages", "machine_type"};
+  CHECK(apply_annotations(values,
+                          {{hypervisor + "default_vcpus", "2"},
+                           {hypervisor + "enable_hugepages", "true"},
+                           {hypervisor + "machine_type", "microvm"}},
+                          host) ==
+        texts{"annotation io.katacontainers.config.hypervisor.machine_type: there is one kind of "
+              "machine"});
+  CHECK(values.builtin.default_vcpus == 2);
+  CHECK(values.builtin.enable_hugepages);
+  CHECK(values.qemu.default_vcpus == 1);
+  CHECK(values.qemu.machine_type == "q35");
+}
+
+TEST_CASE("annotations: the hypervisor that an annotation names is the one they count for") {
+  auto values = allowing({}, {"hypervisor_name"});
+  values.builtin.enable_annotations = {"default_vcpus"};
+  values.runtime.hypervisor_name = "qemu";
+  REQUIRE(apply_annotations(
+      values, {{hypervisor + "default_vcpus", "2"}, {runtime + "hypervisor_name", "builtin"}},
+      host));
+  CHECK(values.builtin.default_vcpus == 2);
+  CHECK(values.qemu.default_vcpus == 1);
+}
+
+TEST_CASE("annotations: with \"auto\" each table takes what it allows, within its own bounds") {
+  auto values = allowing({"default_.*", "machine_type", "kernel"});
+  values.builtin.enable_annotations = {"default_.*", "enable_hugepages"};
+  CHECK(apply_annotations(values,
+                          {{hypervisor + "default_vcpus", "2"},
+                           {hypervisor + "enable_hugepages", "true"},
+                           {hypervisor + "machine_type", "microvm"}},
+                          host) ==
+        texts{"annotation io.katacontainers.config.hypervisor.enable_hugepages: "
+              "hypervisor.qemu: not allowed by enable_annotations",
+              "annotation io.katacontainers.config.hypervisor.machine_type: "
+              "hypervisor.builtin: not allowed by enable_annotations"});
+  CHECK(values.builtin.default_vcpus == 2);
+  CHECK(values.qemu.default_vcpus == 2);
+  CHECK(values.builtin.enable_hugepages);
+  CHECK(values.qemu.machine_type == "microvm");
+  CHECK(values.builtin.machine_type == "q35");
+  values.builtin.default_maxvcpus = 2;
+  CHECK(
+      refused(values, {{hypervisor + "default_vcpus", "3"}}).text.ends_with("3 is not in 1 ... 2"));
+}
+
+TEST_CASE("annotations: with \"auto\" what no table allows is denied, by each for its reason") {
+  auto values = allowing({".*"});
+  values.builtin.enable_annotations = {"kernel"};
+  values.builtin.valid_kernel_paths = {"/boot/*"};
+  CHECK(refused(values, {{hypervisor + "kernel", "/etc/shadow"}})
+            .text.ends_with("kernel: /etc/shadow matches none of the configured valid paths"));
+  CHECK(refused(values, {{hypervisor + "enable_debug", "true"}})
+            .text.ends_with("enable_debug: hypervisor.builtin: not allowed by enable_annotations, "
+                            "hypervisor.qemu: cannot be set by an annotation"));
+  CHECK(apply_annotations(values, {{hypervisor + "kernel", "/boot/vmlinux"}}, host) ==
+        texts{"annotation io.katacontainers.config.hypervisor.kernel: hypervisor.qemu: "
+              "/boot/vmlinux matches none of the configured valid paths"});
+  CHECK(values.builtin.kernel == "/boot/vmlinux");
+  CHECK(values.qemu.kernel == "/usr/share/troupe/vmlinux");
 }

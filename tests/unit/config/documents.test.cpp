@@ -57,10 +57,11 @@ std::string rows(std::span<const key<Table>> keys) {
 
 /// The part of the page that is made from the rows.
 std::string tables() {
-  return fmt::format("### `[runtime]`\n\n{}\n### `[hypervisor.qemu]`\n\n{}\n"
+  return fmt::format("### `[runtime]`\n\n{}\n### `[hypervisor.builtin]`\n\n{}\n"
+                     "### `[hypervisor.qemu]`\n\n{}\n"
                      "### `[agent.troupe]` and `[agent.kata]`\n\n{}\n### `[budgets]`\n\n{}",
-                     rows(runtime_keys()), rows(hypervisor_keys()), rows(agent_keys()),
-                     rows(budgets_keys()));
+                     rows(runtime_keys()), rows(builtin_keys()), rows(qemu_keys()),
+                     rows(agent_keys()), rows(budgets_keys()));
 }
 
 std::vector<fs::path> shipped() {
@@ -112,17 +113,31 @@ TEST_CASE("keys: no name stands for two rows") {
       CHECK(names.insert(row.name).second);
   };
   once(runtime_keys());
-  once(hypervisor_keys());
+  once(qemu_keys());
+  once(builtin_keys());
   once(agent_keys());
   once(budgets_keys());
 }
 
 TEST_CASE("keys: a host path that annotations may set always has its globs") {
-  for (const auto& row : hypervisor_keys())
-    if (row.annotation && row.rule == text_rule::path)
-      CHECK(row.valid_paths != nullptr);
+  for (const auto keys : {qemu_keys(), builtin_keys()})
+    for (const auto& row : keys)
+      if (row.annotation && row.rule == text_rule::path)
+        CHECK(row.valid_paths != nullptr);
   for (const auto& row : runtime_keys())
     CHECK_FALSE((row.annotation && row.rule == text_rule::path));
+}
+
+TEST_CASE("keys: what is QEMU's alone says in the built-in VMM's table why it is not there") {
+  const auto builtin = builtin_keys();
+  for (const auto& row : qemu_keys()) {
+    INFO(row.name);
+    const bool shared =
+        std::ranges::find(builtin, row.name, &key<hypervisor_config>::name) != builtin.end();
+    const auto foreign = find_foreign(table_kind::builtin, row.name);
+    CHECK(shared == !foreign);
+    CHECK((shared || !foreign->hint.empty()));
+  }
 }
 
 TEST_CASE("patterns: whole words, bounded in length, without repetition counts") {

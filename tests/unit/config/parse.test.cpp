@@ -37,6 +37,13 @@ TEST_CASE("config: each kind of value reaches its member in the right unit") {
     default_vcpus = 2
     default_memory = 512
     valid_kernel_paths = ["/boot/a*", "/boot/b*"]
+    [hypervisor.builtin]
+    default_vcpus = 3
+    default_memory = 1024
+    enable_hugepages = true
+    enable_mem_prealloc = true
+    block_device_aio = "threads"
+    allow_emulation = true
     [agent.kata]
     create_container_timeout = 90
     [budgets]
@@ -51,6 +58,15 @@ TEST_CASE("config: each kind of value reaches its member in the right unit") {
   CHECK(values.qemu.default_vcpus == 2);
   CHECK(values.qemu.default_memory_mib == 512);
   CHECK(values.qemu.valid_kernel_paths == texts{"/boot/a*", "/boot/b*"});
+  CHECK_FALSE(values.qemu.allow_emulation);
+  CHECK(values.builtin.default_vcpus == 3);
+  CHECK(values.builtin.default_memory_mib == 1024);
+  CHECK(values.builtin.enable_hugepages);
+  CHECK(values.builtin.enable_mem_prealloc);
+  CHECK(values.builtin.block_device_aio == "threads");
+  CHECK(values.builtin.allow_emulation);
+  CHECK(&values.hypervisor("builtin") == &values.builtin);
+  CHECK(&values.hypervisor("qemu") == &values.qemu);
   CHECK(values.agent().create_container_timeout == seconds{90});
   CHECK(values.troupe_agent.create_container_timeout == seconds{60});
   CHECK(values.budgets.share_descriptors == 5000);
@@ -68,7 +84,10 @@ TEST_CASE("config: every violation is reported at once, with file and line, in o
                              "kernel_params = \"a\\nb\"\n"
                              "cpu_model = \"max -x\"\n"
                              "allow_emulation = 1\n"
-                             "valid_kernel_paths = \"/boot\"\n");
+                             "valid_kernel_paths = \"/boot\"\n"
+                             "[hypervisor.builtin]\n"
+                             "block_device_aio = \"native\"\n"
+                             "default_memory = 63\n");
   CHECK(result.errors ==
         texts{"a.toml:2: runtime.stop_timeout_ms: 1 is not in 100 ... 600000",
               "a.toml:3: runtime.hypervisor_name: \"xen\" is none of: auto, qemu, builtin",
@@ -79,7 +98,10 @@ TEST_CASE("config: every violation is reported at once, with file and line, in o
               "a.toml:9: hypervisor.qemu.kernel_params: must not contain control characters",
               "a.toml:10: hypervisor.qemu.cpu_model: may hold letters, digits and _=+,.- only",
               "a.toml:11: hypervisor.qemu.allow_emulation: must be true or false",
-              "a.toml:12: hypervisor.qemu.valid_kernel_paths: must be a list of texts"});
+              "a.toml:12: hypervisor.qemu.valid_kernel_paths: must be a list of texts",
+              "a.toml:14: hypervisor.builtin.block_device_aio: \"native\" is none of: io_uring, "
+              "threads",
+              "a.toml:15: hypervisor.builtin.default_memory: 63 is not in 64 ... 16777216"});
 }
 
 TEST_CASE("config: broken TOML is one error with line and column") {
@@ -94,6 +116,9 @@ TEST_CASE("config: an unknown key warns and names the nearest one if there is on
                              "[hypervisor.qemu]\n"
                              "default_memroy = 1\n"
                              "zzz = 1\n"
+                             "[hypervisor.builtin]\n"
+                             "enable_hugepage = true\n"
+                             "[hypervisor.bultin]\n"
                              "[agent.troup]\n"
                              "[runtiem]\n");
   CHECK(result.errors.empty());
@@ -101,8 +126,11 @@ TEST_CASE("config: an unknown key warns and names the nearest one if there is on
         texts{"a.toml:2: runtime.log_levle: unknown key; did you mean log_level?",
               "a.toml:4: hypervisor.qemu.default_memroy: unknown key; did you mean default_memory?",
               "a.toml:5: hypervisor.qemu.zzz: unknown key",
-              "a.toml:6: agent.troup: unknown table; did you mean troupe?",
-              "a.toml:7: runtiem: unknown table; did you mean runtime?"});
+              "a.toml:7: hypervisor.builtin.enable_hugepage: unknown key; did you mean "
+              "enable_hugepages?",
+              "a.toml:8: hypervisor.bultin: unknown table; did you mean builtin?",
+              "a.toml:9: agent.troup: unknown table; did you mean troupe?",
+              "a.toml:10: runtiem: unknown table; did you mean runtime?"});
 }
 
 TEST_CASE("config: Kata's keys that mean nothing here say what they are instead") {
@@ -110,16 +138,34 @@ TEST_CASE("config: Kata's keys that mean nothing here say what they are instead"
                              "seccompsandbox = \"on\"\n"
                              "enable_iommu = true\n"
                              "image = \"/x\"\n"
+                             "enable_hugepages = true\n"
                              "[agent.kata]\n"
                              "dial_timeout = 3\n"
+                             "[hypervisor.builtin]\n"
+                             "machine_type = \"q35\"\n"
+                             "path = \"/usr/bin/qemu-system-x86_64\"\n"
+                             "cpu_features = \"pmu=off\"\n"
+                             "seccompsandbox = \"on\"\n"
+                             "image = \"/x\"\n"
                              "[hypervisor.dragonball]\n"
-                             "anything = 1\n");
+                             "anything = 1\n"
+                             "[hypervisor.clh]\n");
   CHECK(result.warnings ==
         texts{"a.toml:2: hypervisor.qemu.seccompsandbox: the VMM's seccomp filter is always on",
               "a.toml:3: hypervisor.qemu.enable_iommu: not supported yet",
               "a.toml:4: hypervisor.qemu.image: use initrd",
-              "a.toml:6: agent.kata.dial_timeout: renamed: dial_timeout_ms",
-              "a.toml:7: hypervisor.dragonball: not supported yet; the table is ignored"});
+              "a.toml:5: hypervisor.qemu.enable_hugepages: not supported yet",
+              "a.toml:7: agent.kata.dial_timeout: renamed: dial_timeout_ms",
+              "a.toml:9: hypervisor.builtin.machine_type: there is one kind of machine",
+              "a.toml:10: hypervisor.builtin.path: the VMM is part of the shim; there is no "
+              "program to name",
+              "a.toml:11: hypervisor.builtin.cpu_features: the guest sees the processor that KVM "
+              "offers",
+              "a.toml:12: hypervisor.builtin.seccompsandbox: for QEMU only",
+              "a.toml:13: hypervisor.builtin.image: use initrd",
+              "a.toml:14: hypervisor.dragonball: here the built-in VMM is hypervisor.builtin; the "
+              "table is ignored",
+              "a.toml:16: hypervisor.clh: not supported yet; the table is ignored"});
 }
 
 TEST_CASE("config: a later file wins key by key, and lists are replaced") {

@@ -33,6 +33,20 @@ TEST_CASE("command line: an image may bring its command, a folder cannot") {
   CHECK(folder.text == "run: -- COMMAND is needed with --rootfs\n");
 }
 
+TEST_CASE("command line: a hypervisor is one of the configuration's names, or not said") {
+  for (const char* name : {"auto", "qemu", "builtin"}) {
+    const auto got = parse({"run", "--hypervisor", name, "--rootfs", "/r", "--", "sh"});
+    REQUIRE(got.what);
+    CHECK(std::get<run_options>(*got.what).hypervisor == name);
+  }
+  const auto silent = parse({"run", "--rootfs", "/r", "--", "sh"});
+  REQUIRE(silent.what);
+  CHECK(std::get<run_options>(*silent.what).hypervisor.empty());
+  const auto wrong = parse({"run", "--hypervisor", "xen", "--rootfs", "/r", "--", "sh"});
+  CHECK(wrong.status == 2);
+  CHECK(wrong.text == "run: --hypervisor: \"xen\" is not auto, qemu or builtin\n");
+}
+
 TEST_CASE("command line: a wrong word is named, with status 2") {
   CHECK(parse({"run", "--", "sh"}).text == "run: --rootfs or --image is needed\n");
   CHECK(parse({"run", "--rootfs", "/r", "--image", "i", "--", "sh"}).status == 2);
@@ -52,6 +66,7 @@ TEST_CASE("command line: help goes to standard output with status 0") {
   CHECK_FALSE(got.what);
   CHECK(got.status == 0);
   CHECK(got.text.find("--rootfs") != std::string::npos);
+  CHECK(got.text.find("--hypervisor") != std::string::npos);
 }
 
 TEST_CASE("command line: a signal has a name, with or without SIG, or a number") {

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 using namespace troupe;
 using namespace troupe::ctl;
@@ -28,6 +29,35 @@ TEST_CASE("check: something optional hinders nothing, something missing does") {
   const auto got = json::parse(check_text(all, true));
   CHECK(got["can_run"] == false);
   CHECK(got["findings"][2]["verdict"] == "missing");
+}
+
+TEST_CASE(
+    "check: the files of both hypervisors are looked for, only the needed ones must be there") {
+  config::config values;
+  values.qemu.path = "/bin/sh";
+  values.qemu.kernel = "/no/q";
+  values.qemu.initrd = "/etc/passwd";
+  values.builtin.kernel = "/etc/passwd";
+  values.builtin.initrd = "/no/b";
+  const auto results = [&](std::string_view needed) {
+    std::map<std::string, verdict> out;
+    for (const auto& one : hypervisor_files(values, needed)) {
+      out[one.what] = one.result;
+      CHECK(one.help.empty() == (one.result == verdict::good));
+    }
+    return out;
+  };
+  std::map<std::string, verdict> all{{"builtin kernel", verdict::good},
+                                     {"builtin initrd", verdict::optional},
+                                     {"qemu", verdict::good},
+                                     {"qemu kernel", verdict::optional},
+                                     {"qemu initrd", verdict::good}};
+  CHECK(results("") == all);
+  all["qemu kernel"] = verdict::missing;
+  CHECK(results("qemu") == all);
+  all["qemu kernel"] = verdict::optional;
+  all["builtin initrd"] = verdict::missing;
+  CHECK(results("builtin") == all);
 }
 
 TEST_CASE("ps: a pod is a line, or an object") {

@@ -189,6 +189,7 @@ TEST_CASE("machine: each bad value is refused with its key") {
       {"default_maxvcpus", invalid, [](auto& c) { c.vcpus = 2, c.max_vcpus = 1; }},
       {"default_memory", invalid, [](auto& c) { c.memory = mib(63); }},
       {"default_memory", invalid, [](auto& c) { c.memory = mib(256) + 1; }},
+      {"default_memory", invalid, [](auto& c) { c.memory = mib(257), c.hugepages = true; }},
       {"pcie_root_port", invalid, [](auto& c) { c.spare_ports = 9; }},
       {"pcie_root_port", errc::unimplemented,
        [](auto& c) { c.machine_type = "microvm", c.spare_ports = 1; }},

@@ -1,6 +1,7 @@
 #include "actors/sandbox/journal/beneath.hpp"
 #include "actors/sandbox/journal/process_info.hpp"
 #include "actors/sandbox/journal/sweep.hpp"
+#include "messages/vocabulary/unique_fd.hpp"
 #include "tests/unit/sandbox/scratch.hpp"
 
 #include <catch2/catch.hpp>
@@ -13,6 +14,7 @@
 #include <spawn.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -60,19 +62,20 @@ process_effect sleeper(const std::string& word) {
   return made;
 }
 
-/// Ends it and its `sleep`, whatever the test did.
+/// Ends it and its `sleep`, whatever the test did: an orphan would hold our standard output for as
+/// long as it sleeps.
 class sleeper_guard {
 public:
   /// Returns once both processes have become what they shall be: before its exec a child has the
   /// argv of its parent, and with it the word.
   explicit sleeper_guard(std::string word) : made(sleeper(word)) {
-    for (int tries = 0; tries < 5000 && !sleeps(); ++tries)
+    for (int tries = 0; tries < 5000 && !find_sleep(); ++tries)
       ::usleep(1000);
-    REQUIRE(sleeps());
+    REQUIRE(sleep_);
   }
   ~sleeper_guard() {
-    for (const auto& child : children())
-      ::kill(child, SIGKILL);
+    if (sleep_)
+      ::syscall(SYS_pidfd_send_signal, sleep_.get(), SIGKILL, nullptr, 0);
     ::kill(made.pid, SIGKILL);
     ::waitpid(made.pid, nullptr, 0);
   }
@@ -81,21 +84,17 @@ public:
   process_effect made;
 
 private:
-  [[nodiscard]] bool sleeps() const {
-    const auto all = children();
+  bool find_sleep() {
+    pid_t child = 0;
     std::string name;
-    if (all.size() == 1)
-      std::getline(std::ifstream{fmt::format("/proc/{}/comm", all.front())}, name);
-    return name == "sleep";
+    std::ifstream{fmt::format("/proc/{0}/task/{0}/children", made.pid)} >> child;
+    std::getline(std::ifstream{fmt::format("/proc/{}/comm", child)}, name);
+    if (child != 0 && name == "sleep")
+      sleep_.reset(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+    return static_cast<bool>(sleep_);
   }
 
-  [[nodiscard]] std::vector<pid_t> children() const {
-    std::ifstream file{fmt::format("/proc/{0}/task/{0}/children", made.pid)};
-    std::vector<pid_t> all;
-    for (pid_t pid = 0; file >> pid;)
-      all.push_back(pid);
-    return all;
-  }
+  unique_fd sleep_;
 };
 
 struct host_fixture {

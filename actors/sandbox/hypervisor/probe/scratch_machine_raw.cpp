@@ -137,6 +137,8 @@ outcome<scratch_result> run_scratch_machine() {
   scratch_result result;
   for (int i = 0; i < tries && result.mips < surely_fast_mips; ++i)
     result.mips = std::max(result.mips, TRY(time_loop(machine)));
+  if (const auto clock = call("KVM_GET_TSC_KHZ", machine.processor.get(), KVM_GET_TSC_KHZ, 0))
+    result.tsc_khz = static_cast<std::uint32_t>(*clock);
   result.refuses_instructions = TRY(run_once(machine)) == KVM_EXIT_INTERNAL_ERROR;
   return result;
 }

@@ -2,6 +2,8 @@
 
 #include "messages/vocabulary/outcome.hpp"
 
+#include <cstdint>
+
 namespace troupe::hypervisor {
 
 struct scratch_result {
@@ -9,6 +11,8 @@ struct scratch_result {
   double mips = 0;
   /// KVM stopped at POPCNT, which every kernel of today uses: it emulates, and not everything.
   bool refuses_instructions = false;
+  /// Clock of the guest's processor, in kHz; 0 where KVM does not say.
+  std::uint32_t tsc_khz = 0;
 };
 
 /// Makes a machine of one page and one processor, without an interrupt controller (that would cost
