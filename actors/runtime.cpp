@@ -224,9 +224,9 @@ void runtime::core::add_devices(pod_parts& parts, const std::string& path) {
 }
 
 /// Nothing for a name that no hypervisor has.
-std::shared_ptr<hypervisor::driver>
-runtime::core::make_driver(const pod_ptr& pod, const std::string& name,
-                           hypervisor::event_handler tell) {
+std::shared_ptr<hypervisor::driver> runtime::core::make_driver(const pod_ptr& pod,
+                                                               const std::string& name,
+                                                               hypervisor::event_handler tell) {
   if (name == hypervisor::builtin_name)
     return hypervisor::builtin::make({pod, &pod->board}, std::move(tell));
   if (name == "qemu")
@@ -246,10 +246,7 @@ std::shared_ptr<pod_parts> runtime::core::make_parts(const sandbox_options& opti
   logic.agent = agent_ref{path + "/agent"};
   const sharefs_ref sharefs{path + "/sharefs"};
   logic.supervisor = actors::ref<actors::supervisor_actor>{path};
-  out->machine = {out->pod,
-                  std::make_shared<machine_ledger>(),
-                  logic.machine,
-                  logic.me,
+  out->machine = {out->pod, std::make_shared<machine_ledger>(), logic.machine, logic.me,
                   [this, pod = out->pod](const std::string& name, hypervisor::event_handler tell) {
                     return make_driver(pod, name, std::move(tell));
                   }};

@@ -42,11 +42,11 @@ void tell_owner(const device_ref& me, vhost_user::session_event what,
 
 outcome<void> listen_for_front_end(const device_args& args) {
   TRY(journal_file(args, args.parts.socket));
-  auto listener = TRY(
-      devices::listen_unix(args.pod->place.directory + "/" + args.parts.socket, backlog));
+  auto listener =
+      TRY(devices::listen_unix(args.pod->place.directory + "/" + args.parts.socket, backlog));
   auto device = TRY(args.parts.make());
-  args.ledger->link = std::make_shared<transport::link_of<vhost_user::session>>(
-      TRY(vhost_user::session::start(
+  args.ledger->link =
+      std::make_shared<transport::link_of<vhost_user::session>>(TRY(vhost_user::session::start(
           std::move(listener), std::move(device), args.pod->workers.pick(),
           [me = args.me](auto what, const auto& why) { tell_owner(me, what, why); })));
   return {};
@@ -66,8 +66,8 @@ outcome<std::shared_ptr<bus::target>> join_machine(const device_args& args,
   auto session = TRY(mmio::session::start(std::move(device), at.ram, args.pod->workers.pick(),
                                           *at.machine, where, std::move(tell)));
   auto registers = session->registers();
-  args.ledger->link = std::make_shared<transport::link_of<mmio::session>>(std::move(session),
-                                                                         at.machine);
+  args.ledger->link =
+      std::make_shared<transport::link_of<mmio::session>>(std::move(session), at.machine);
   return registers;
 }
 
@@ -77,9 +77,8 @@ outcome<void> attach_blocking(const shared_args& args) {
   for (const auto& file : args->parts.files)
     TRY(journal_file(*args, file));
   if (args->pod->chosen.hypervisor == hypervisor::builtin_name)
-    TRY(args->pod->board.offer(args->parts.name, [args](const mmio::attachment& at) {
-      return join_machine(*args, at);
-    }));
+    TRY(args->pod->board.offer(
+        args->parts.name, [args](const mmio::attachment& at) { return join_machine(*args, at); }));
   else
     TRY(listen_for_front_end(*args));
   args->ledger->attached = true;

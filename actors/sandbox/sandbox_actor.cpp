@@ -87,8 +87,8 @@ void sandbox::step_up(boot_stage stage) const {
   }
 }
 
-/// Blocking: reads the settings, arms the fault plan, chooses a hypervisor, makes the folder. Keeps each in the pod at
-/// once, so that an actor killed meanwhile finds them there.
+/// Blocking: reads the settings, arms the fault plan, chooses a hypervisor, makes the folder. Keeps
+/// each in the pod at once, so that an actor killed meanwhile finds them there.
 outcome<void> open_pod(pod_context& pod, const std::string& config_path, const std::string& bundle,
                        time_point deadline) {
   const std::lock_guard one_at_a_time{pod.opening};
@@ -104,7 +104,7 @@ outcome<void> open_pod(pod_context& pod, const std::string& config_path, const s
   if (!pod.values.runtime.fault_plan.empty())
     TRY(pod.faults->arm(pod.values.runtime.fault_plan));
   pod.chosen = TRY(hypervisor::choose(hypervisor_wishes(pod.values),
-                                     hypervisor::probe_kvm_cached(pod.probe_cache)));
+                                      hypervisor::probe_kvm_cached(pod.probe_cache)));
   pod.journal = TRY(pod::open_directory(pod.place.directory, deadline));
   return {};
 }

@@ -72,7 +72,8 @@ outcome<launched> launch_blocking(const machine_args& args, time_point deadline)
   TRY(check_plan(*out.driver, TRY(plan_machine(pod.values, pod.chosen, pod.place))));
   TRY(out.driver->capabilities().own_process ? start_journalled(pod, out, deadline)
                                              : out.driver->start(deadline));
-  out.info.pid = static_cast<std::uint32_t>(out.driver->process().value_or(hypervisor::process_identity{}).pid);
+  out.info.pid = static_cast<std::uint32_t>(
+      out.driver->process().value_or(hypervisor::process_identity{}).pid);
   return out;
 }
 

@@ -86,10 +86,11 @@ TEST_CASE("machine: Linux boots to our agent, which answers over vsock; the end 
   mmio::session_options where;
   where.base = window.registers.start;
   where.gsi = window.gsi;
-  auto session = mmio::session::start(
-                     std::make_unique<vsock::device>(3, vsock::endpoint::listen(path).value()),
-                     it->ram(), *loop, *it, where, {[] {}, [](const failure& why) { FAIL(why.text); }})
-                     .value();
+  auto session =
+      mmio::session::start(
+          std::make_unique<vsock::device>(3, vsock::endpoint::listen(path).value()), it->ram(),
+          *loop, *it, where, {[] {}, [](const failure& why) { FAIL(why.text); }})
+          .value();
   REQUIRE(it->plug(0, session->registers()));
   const auto began = monotonic_clock::now();
   REQUIRE(it->boot(agent_payload()));
