@@ -118,7 +118,7 @@ class Bed:
         self.containerd = None
         self.configure()
 
-    def configure(self, agent=None, faults="", **changes):
+    def configure(self, agent=None, faults="", hypervisor="qemu", **changes):
         """Writes the shim's configuration; a value of None leaves a key out."""
         keys = {
             "kernel": str(self.build / "guest/vmlinux-product"),
@@ -128,9 +128,8 @@ class Bed:
             **changes,
         }
         lines = [f"{key} = {json.dumps(value)}" for key, value in keys.items() if value is not None]
-        head = f'[runtime]\nhypervisor_name = "qemu"\nlog_level = "debug"'
-        head += f"\nfault_plan = {json.dumps(faults)}"
-        head += "\n[hypervisor.qemu]"
+        head = f'[runtime]\nhypervisor_name = "{hypervisor}"\nlog_level = "debug"'
+        head += f"\nfault_plan = {json.dumps(faults)}\n[hypervisor.{hypervisor}]"
         tail = [f"{key} = {json.dumps(value)}" for key, value in (agent or {}).items()]
         self.config.write_text("\n".join([head, *lines, "[agent.troupe]", *tail, ""]))
 
