@@ -142,27 +142,37 @@ class Bed:
         subprocess.run(["ip", "netns", "add", self.netns], check=True)
         inside = ["nsenter", f"--net=/run/netns/{self.netns}"]
         subprocess.run(inside + ["ip", "link", "set", "lo", "up"], check=True)
+        self.start_containerd()
+        write_image(self.home / "image.tar")
+        self.ctr("image", "import", str(self.home / "image.tar"))
+
+    def start_containerd(self):
         environment = dict(
             os.environ,
             PATH=f"{self.build}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             TROUPE_CONF_FILE=str(self.config),
         )
-        log = open(self.home / "containerd.log", "wb")
-        self.containerd = subprocess.Popen(
-            inside + ["containerd", "-c", str(self.home / "containerd.toml")],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=environment,
-            start_new_session=True,
-        )
+        inside = ["nsenter", f"--net=/run/netns/{self.netns}"]
+        with open(self.home / "containerd.log", "ab") as log:
+            self.containerd = subprocess.Popen(
+                inside + ["containerd", "-c", str(self.home / "containerd.toml")],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+            )
         end = time.monotonic() + 30
         while self.ctr("version", check=False).returncode != 0:
             if time.monotonic() > end:
                 raise RuntimeError("containerd does not answer")
             time.sleep(0.05)
-        write_image(self.home / "image.tar")
-        self.ctr("image", "import", str(self.home / "image.tar"))
+
+    def restart_containerd(self):
+        """As after a crash of it: shims live on."""
+        self.containerd.kill()
+        self.containerd.wait()
+        self.start_containerd()
 
     def down(self):
         if self.containerd:
