@@ -38,8 +38,7 @@ void plan_qemu(hypervisor::machine_config& out, const config::hypervisor_config&
   out.binary = table.path;
   out.machine_type = table.machine_type;
   out.cpu_model = table.cpu_model;
-  if (!table.cpu_features.empty() && !out.cpu_model.empty())
-    out.cpu_model += "," + table.cpu_features;
+  out.cpu_features = table.cpu_features;
 }
 
 /// The kernel for a KVM that emulates knows one processor, so that there is nothing to grow to.
@@ -82,6 +81,7 @@ outcome<hypervisor::machine_config> plan_machine(const config::config& values,
   out.accel = chosen.accel;
   out.emulated_kvm = chosen.emulated_kvm;
   out.kernel_params = TRY(kernel_parameters(values, chosen));
+  out.verbose = table.enable_debug;
   plan_guest(out, table);
   if (chosen.hypervisor == hypervisor::builtin_name)
     plan_builtin(out, table);

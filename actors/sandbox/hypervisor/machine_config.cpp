@@ -108,6 +108,9 @@ outcome<void> check_words(const machine_config& c) {
     return fail(errc::invalid_argument, "token: \"{}\" is not a word", c.token);
   if (!is_word(c.cpu_model, "._-+=,"))
     return fail(errc::invalid_argument, "cpu_model: \"{}\" has odd characters", c.cpu_model);
+  if (!is_word(c.cpu_features, "._-+=,"))
+    return fail(errc::invalid_argument, "cpu_features: \"{}\" has odd characters",
+                c.cpu_features);
   if (c.kernel_params.size() > max_kernel_params ||
       c.kernel_params.find_first_of({"\0\n", 2}) != c.kernel_params.npos)
     return fail(errc::invalid_argument, "kernel_params: longer than {} bytes or more than a line",

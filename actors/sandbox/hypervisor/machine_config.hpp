@@ -92,6 +92,10 @@ struct machine_config {
   std::string machine_type = "q35";
   /// Configuration key `cpu_model`; empty: the best that the accelerator offers. QEMU's alone.
   std::string cpu_model;
+  /// Configuration key `cpu_features`: added to the model. QEMU's alone.
+  std::string cpu_features;
+  /// Configuration key `enable_debug`: the guest's kernel says on its console what it does.
+  bool verbose = false;
 
   accelerator accel = accelerator::tcg;
   /// KVM emulates the guest's kernel: the kernel is made for that, and kernel_params tells it so.

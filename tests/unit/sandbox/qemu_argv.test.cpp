@@ -38,6 +38,21 @@ std::string value_of(const words& argv, std::string_view flag, std::string_view 
 
 } // namespace
 
+TEST_CASE("argv: features are added to the model, also to the one that nobody named") {
+  auto c = plain_config();
+  c.cpu_features = "pmu=off,+x2apic";
+  CHECK(value_of(command_line(c, host), "-cpu") == "max,pmu=off,+x2apic");
+  c.cpu_model = "Nehalem";
+  CHECK(value_of(command_line(c, host), "-cpu") == "Nehalem,pmu=off,+x2apic");
+}
+
+TEST_CASE("argv: a verbose guest is not told to be quiet") {
+  auto c = plain_config();
+  CHECK(value_of(command_line(c, host), "-append").starts_with("quiet "));
+  c.verbose = true;
+  CHECK(value_of(command_line(c, host), "-append").find("quiet") == std::string::npos);
+}
+
 TEST_CASE("argv: a q35 machine under TCG, word for word") {
   CHECK(
       command_line(plain_config(), host) ==

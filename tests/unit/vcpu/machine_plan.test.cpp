@@ -61,7 +61,8 @@ TEST_CASE("plan: QEMU's machine comes from QEMU's table") {
   CHECK(plan.initrd == "/q/initrd");
   CHECK(plan.kernel_params == "agent.log=info agent.log_vport=1025 of=qemu");
   CHECK(plan.machine_type == "microvm");
-  CHECK(plan.cpu_model == "qemu64,pmu=off");
+  CHECK(plan.cpu_model == "qemu64");
+  CHECK(plan.cpu_features == "pmu=off");
   CHECK(plan.accel == accelerator::tcg);
   CHECK(plan.vcpus == 2);
   CHECK(plan.max_vcpus == 0);

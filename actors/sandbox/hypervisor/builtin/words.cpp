@@ -41,7 +41,9 @@ vcpu::machine_order order_for(const machine_config& config, std::uint32_t device
 }
 
 vcpu::payload payload_for(const machine_config& config) {
-  std::string line = "quiet panic=-1 reboot=k cryptomgr.notests";
+  std::string line = "panic=-1 reboot=k cryptomgr.notests";
+  if (!config.verbose)
+    line += " quiet";
   if (config.console)
     line += " console=ttyS0";
   if (!config.kernel_params.empty())

@@ -24,10 +24,11 @@ std::string machine(const machine_config& c) {
 }
 
 std::string cpu(const machine_config& c) {
-  if (!c.cpu_model.empty())
-    return c.cpu_model;
   // Where KVM has no MSR 0x10a, QEMU 7.2 aborts unless arch-capabilities is off.
-  return c.accel == accelerator::kvm ? "host,-arch-capabilities" : "max";
+  std::string out = c.accel == accelerator::kvm ? "host,-arch-capabilities" : "max";
+  if (!c.cpu_model.empty())
+    out = c.cpu_model;
+  return c.cpu_features.empty() ? out : out + "," + c.cpu_features;
 }
 
 std::string processors(const machine_config& c) {
@@ -136,7 +137,8 @@ std::vector<std::string> command_line(const machine_config& config, const host_f
 }
 
 std::string kernel_command_line(const machine_config& config, const host_facts& host) {
-  std::string line = "quiet panic=-1 cryptomgr.notests";
+  std::string line =
+      config.verbose ? "panic=-1 cryptomgr.notests" : "quiet panic=-1 cryptomgr.notests";
   if (config.console)
     line += " console=ttyS0";
   if (on_q35(config))
