@@ -137,7 +137,7 @@ outcome<std::unique_ptr<bus::irq_line>> machine::interrupt(std::uint32_t gsi) {
 
 // -- boot
 
-outcome<boot::boot_plan> machine::load(const payload& what) {
+outcome<boot::boot_plan> machine::fill_memory(const payload& what) {
   const auto kernel = TRY(open_file("kernel", what.kernel));
   unique_fd initrd;
   if (!what.initrd.empty())
@@ -189,13 +189,18 @@ outcome<void> machine::add_processor(std::uint32_t id, const x86_64::entry& entr
   return threads_.back()->await(command::pause, default_end_patience);
 }
 
-outcome<void> machine::boot(const payload& what) {
+outcome<void> machine::load(const payload& what) {
   if (!threads_.empty())
-    return fail(errc::failed_precondition, "boot: it has been booted");
-  const auto plan = TRY(load(what));
+    return fail(errc::failed_precondition, "load: it has been loaded");
+  const auto plan = TRY(fill_memory(what));
   for (std::uint32_t id = 0; id < order_.vcpus; ++id)
     TRY(add_processor(id, plan.entry));
-  booted_ = true;
+  loaded_ = true;
+  return {};
+}
+
+outcome<void> machine::boot(const payload& what) {
+  TRY(load(what));
   return resume();
 }
 
@@ -233,7 +238,7 @@ outcome<void> machine::end(milliseconds limit) {
 
 /// On the thread of processor `index`.
 void machine::heard(std::size_t index, phase where) {
-  if (where != phase::parked || !booted_)
+  if (where != phase::parked || !loaded_)
     return;
   if (const auto why = threads_[index]->why())
     finish(ending_of(*why));
@@ -243,7 +248,7 @@ void machine::heard(std::size_t index, phase where) {
 void machine::finish(ending how) {
   if (how.why == machine_end::reset && !console_.panic_line().empty())
     how = {machine_end::panic, console_.panic_line()};
-  if (!end_.record(std::move(how)) || !booted_)
+  if (!end_.record(std::move(how)) || !loaded_)
     return;
   for (const auto& thread : threads_)
     (void)thread->ask(command::end);
