@@ -117,7 +117,7 @@ private:
   outcome<void> make(const kvm::system& host);
   outcome<void> add_legacy_devices();
   outcome<boot::boot_plan> fill_memory(const payload& what);
-  outcome<void> add_processor(std::uint32_t id, const x86_64::entry& entry);
+  outcome<void> add_processor(std::uint32_t id);
   outcome<void> set_registers(kvm::vcpu& processor, const x86_64::entry& entry) const;
   void heard(std::size_t index, phase where);
   void finish(ending how);
