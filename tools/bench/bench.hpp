@@ -46,5 +46,7 @@ void note(std::string_view text);
 
 outcome<std::vector<row>> ctr_run(const order& what);
 outcome<std::vector<row>> shim_memory(const order& what);
+outcome<std::vector<row>> vmm_memory(const order& what);
+outcome<std::vector<row>> vmm_start(const order& what);
 
 } // namespace troupe::bench

@@ -12,6 +12,11 @@ constexpr std::array benches{
           "rounds", 10, ctr_run},
     bench{"shim-memory", "memory and threads of an idle pod's daemon, against runc's shim",
           "pods of each kind", 5, shim_memory},
+    bench{"vmm-memory", "memory of a process with machines that stand, against QEMU", "rounds", 10,
+          vmm_memory},
+    bench{"vmm-start",
+          "a machine until its processor is about to run, against QEMU and bare ioctls", "rounds",
+          100, vmm_start},
 };
 
 std::string told(const outcome<double>& result, std::string_view unit) {
