@@ -45,6 +45,7 @@ void note(std::string_view text);
                                        plan_of_rounds plan, std::string unit);
 
 outcome<std::vector<row>> ctr_run(const order& what);
+outcome<std::vector<row>> exit_latency(const order& what);
 outcome<std::vector<row>> shim_memory(const order& what);
 outcome<std::vector<row>> vmm_memory(const order& what);
 outcome<std::vector<row>> vmm_start(const order& what);

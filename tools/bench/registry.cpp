@@ -10,6 +10,8 @@ namespace {
 constexpr std::array benches{
     bench{"ctr-run", "a container from start to end, against runc and a bare boot of its machine",
           "rounds", 10, ctr_run},
+    bench{"exit-latency", "what a guest's write costs, against a bare KVM_RUN loop",
+          "rounds of 500 writes each", 20, exit_latency},
     bench{"shim-memory", "memory and threads of an idle pod's daemon, against runc's shim",
           "pods of each kind", 5, shim_memory},
     bench{"vmm-memory", "memory of a process with machines that stand, against QEMU", "rounds", 10,
