@@ -294,13 +294,14 @@ void count(samples& to, const turn& measured, const char* who) {
 
 outcome<std::vector<row>> exit_latency(const order& what) {
   const std::vector<pair_of_turns> pairs{
-      {"port write", [] { return run_ours(port_code); }, [] { return run_bare(port_code); }},
-      {"memory write", [] { return run_ours(memory_code); }, [] { return run_bare(memory_code); }},
-      {"doorbell", ring_ours, ring_bare},
+      {"floor port-write", [] { return run_ours(port_code); }, [] { return run_bare(port_code); }},
+      {"floor memory-write", [] { return run_ours(memory_code); },
+       [] { return run_bare(memory_code); }},
+      {"floor doorbell", ring_ours, ring_bare},
   };
   std::vector<row> rows;
   for (const auto& each : pairs)
-    rows.push_back({name, each.row, "us", {}, "bare KVM_RUN", {}});
+    rows.push_back({name, each.row, "us", {}, "floor", {}});
   for (std::uint32_t round = 0; round < what.n; ++round) {
     for (std::size_t i = 0; i < pairs.size(); ++i) {
       TRY(what.stop.rest(milliseconds{1}));

@@ -8,6 +8,8 @@ namespace troupe::bench {
 namespace {
 
 constexpr std::array benches{
+    bench{"blk", "4 KiB of a file at random by our device, against the host's own calls",
+          "rounds of 200 and 1000 requests each", 40, blk_io},
     bench{"ctr-run", "a container from start to end, against runc and a bare boot of its machine",
           "rounds", 10, ctr_run},
     bench{"exit-latency", "what a guest's write costs, against a bare KVM_RUN loop",
