@@ -92,8 +92,13 @@ TEST_CASE("machine: Linux boots to our agent, which answers over vsock; the end 
           *loop, *it, where, {[] {}, [](const failure& why) { FAIL(why.text); }})
           .value();
   REQUIRE(it->plug(0, session->registers()));
+  REQUIRE(it->load(agent_payload()));
+  REQUIRE(it->pause(limit)); // It stands already.
+  REQUIRE(it->counts().size() == 1);
+  CHECK(it->counts().front()->exits == 0);
+  CHECK(it->load(agent_payload()).error().code == errc::failed_precondition);
   const auto began = monotonic_clock::now();
-  REQUIRE(it->boot(agent_payload()));
+  REQUIRE(it->resume());
   std::string answer;
   while (!answer.starts_with("OK ") && !ended && monotonic_clock::now() < began + boot_limit)
     answer = knock(path);

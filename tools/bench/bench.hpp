@@ -44,7 +44,11 @@ void note(std::string_view text);
 [[nodiscard]] round_report note_rounds(const std::vector<contestant>& contestants,
                                        plan_of_rounds plan, std::string unit);
 
+outcome<std::vector<row>> blk_io(const order& what);
 outcome<std::vector<row>> ctr_run(const order& what);
+outcome<std::vector<row>> exit_latency(const order& what);
 outcome<std::vector<row>> shim_memory(const order& what);
+outcome<std::vector<row>> vmm_memory(const order& what);
+outcome<std::vector<row>> vmm_start(const order& what);
 
 } // namespace troupe::bench

@@ -18,7 +18,9 @@ double since_ms(time_point when) {
   return std::chrono::duration<double, std::milli>(monotonic_clock::now() - when).count();
 }
 
-std::string read_end(int file) {
+} // namespace
+
+std::string said(int file) {
   const off_t size = ::lseek(file, 0, SEEK_END);
   const off_t from = std::max<off_t>(size - most_said, 0);
   std::string text(static_cast<std::size_t>(std::max<off_t>(size - from, 0)), '\0');
@@ -28,8 +30,6 @@ std::string read_end(int file) {
     text.pop_back();
   return text;
 }
-
-} // namespace
 
 outcome<std::string> find_program(const std::string& name) {
   for (const char* folder : {"/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"})
@@ -76,10 +76,9 @@ outcome<finished> run(const std::vector<std::string>& argv, const stop_signal& s
   const auto status = child.wait(stop, child.began() + patience);
   how.took_ms = since_ms(child.began());
   if (!status)
-    return within(fmt::format("{} [{}]", fmt::join(argv, " "), read_end(output.get())),
-                  status.error());
+    return within(fmt::format("{} [{}]", fmt::join(argv, " "), said(output.get())), status.error());
   how.status = *status;
-  how.said = read_end(output.get());
+  how.said = said(output.get());
   return how;
 }
 

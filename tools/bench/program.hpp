@@ -26,6 +26,7 @@ public:
   [[nodiscard]] time_point began() const noexcept { return began_; }
   /// Readable once it has ended.
   [[nodiscard]] int pidfd() const noexcept { return child_.pidfd.get(); }
+  [[nodiscard]] pid_t pid() const noexcept { return child_.pid; }
 
   /// Its exit status, 128 + n when signal n ended it. cancelled, deadline_exceeded: it runs on.
   [[nodiscard]] outcome<int> wait(const stop_signal& stop, time_point deadline);
@@ -38,6 +39,9 @@ private:
   hypervisor::qemu::child child_;
   time_point began_;
 };
+
+/// The end of what a program wrote to this file.
+[[nodiscard]] std::string said(int file);
 
 /// What a program that ran to its end left.
 struct finished {

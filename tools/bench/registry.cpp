@@ -8,10 +8,19 @@ namespace troupe::bench {
 namespace {
 
 constexpr std::array benches{
+    bench{"blk", "4 KiB of a file at random by our device, against the host's own calls",
+          "rounds of 200 and 1000 requests each", 40, blk_io},
     bench{"ctr-run", "a container from start to end, against runc and a bare boot of its machine",
           "rounds", 10, ctr_run},
+    bench{"exit-latency", "what a guest's write costs, against a bare KVM_RUN loop",
+          "rounds of 500 writes each", 20, exit_latency},
     bench{"shim-memory", "memory and threads of an idle pod's daemon, against runc's shim",
           "pods of each kind", 5, shim_memory},
+    bench{"vmm-memory", "memory of a process with machines that stand, against QEMU", "rounds", 10,
+          vmm_memory},
+    bench{"vmm-start",
+          "a machine until its processor is about to run, against QEMU and bare ioctls", "rounds",
+          100, vmm_start},
 };
 
 std::string told(const outcome<double>& result, std::string_view unit) {

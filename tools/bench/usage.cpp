@@ -64,6 +64,10 @@ outcome<usage> read_usage(pid_t pid) {
   return out ? out : within(fmt::format("process {}", pid), out.error());
 }
 
+outcome<std::uint64_t> available_kb() {
+  return number_of(read_file("/proc/meminfo"), "MemAvailable");
+}
+
 std::vector<process> list_processes() {
   std::vector<process> out;
   std::error_code error;

@@ -27,6 +27,9 @@ struct usage {
 /// not_found: there is no such process.
 [[nodiscard]] outcome<usage> read_usage(pid_t pid);
 
+/// What the host could still give to programs, as /proc/meminfo tells it. corrupt.
+[[nodiscard]] outcome<std::uint64_t> available_kb();
+
 /// A process and the words it was started with.
 struct process {
   pid_t pid = 0;

@@ -62,9 +62,9 @@ LIBRARIES = {
     r"archive": ["tools/", "guest/image/"],
     r"asio": ["messages/ttrpc/", "actors/agent/", "actors/container/", "actors/sandbox/",
               "actors/supervision/", "actors/runtime", "shim/", "tools/", "guest/agent/"],
-    r"linux/kvm\.h": ["actors/vcpu/", "actors/sandbox/hypervisor/"],
+    r"linux/kvm\.h": ["actors/vcpu/", "actors/sandbox/hypervisor/", "tools/bench/"],
     r"linux/fuse\.h": ["actors/sharefs/"],
-    r"liburing": ["actors/devices/virtio/blk/"],
+    r"liburing": ["actors/devices/virtio/blk/", "tools/bench/"],
     r"seccomp": ["guest/agent/", "actors/sandbox/seccomp/"],
 }
 

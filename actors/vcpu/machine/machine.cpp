@@ -16,6 +16,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <mutex>
 
 namespace troupe::vcpu {
 namespace {
@@ -41,6 +42,16 @@ outcome<void> check(const machine_order& order) {
     return fail(errc::invalid_argument, "devices: {}, at most {}", order.windows,
                 layout::virtio_mmio_slots);
   return {};
+}
+
+/// The same for all machines of a process; where CPUID is emulated it takes 0.4 ms to ask for.
+outcome<std::vector<kvm_cpuid_entry2>> supported_cpuid(const kvm::system& host) {
+  static std::mutex mutex;
+  static std::vector<kvm_cpuid_entry2> known;
+  const std::lock_guard lock{mutex};
+  if (known.empty())
+    known = TRY(host.supported_cpuid());
+  return known;
 }
 
 memory::ram_plan plan_of(const machine_order& order) {
@@ -74,7 +85,7 @@ outcome<std::shared_ptr<machine>> machine::create(machine_order order, ended_han
 }
 
 outcome<void> machine::make(const kvm::system& host) {
-  cpuid_ = TRY(host.supported_cpuid());
+  cpuid_ = TRY(supported_cpuid(host));
   ram_ = TRY(memory::allocate(plan_of(order_)));
   vm_ = TRY(kvm::vm::create(host));
   TRY(vm_->add_memory(ram_.memory));
@@ -137,7 +148,7 @@ outcome<std::unique_ptr<bus::irq_line>> machine::interrupt(std::uint32_t gsi) {
 
 // -- boot
 
-outcome<boot::boot_plan> machine::load(const payload& what) {
+outcome<boot::boot_plan> machine::fill_memory(const payload& what) {
   const auto kernel = TRY(open_file("kernel", what.kernel));
   unique_fd initrd;
   if (!what.initrd.empty())
@@ -164,16 +175,13 @@ outcome<void> machine::set_registers(kvm::vcpu& processor, const x86_64::entry& 
   return processor.set_fpu(x86_64::float_registers());
 }
 
-outcome<void> machine::add_processor(std::uint32_t id, const x86_64::entry& entry) {
+outcome<void> machine::add_processor(std::uint32_t id) {
   const auto processor = TRY(vm_->create_vcpu(id));
   x86_64::cpu_identity who;
   who.apic_id = id;
   who.cpus = order_.max_vcpus;
   who.tsc_deadline = vm_->check_extension(KVM_CAP_TSC_DEADLINE_TIMER) > 0;
   TRY(processor->set_cpuid(TRY(x86_64::guest_cpuid(cpuid_, who))));
-  // The others wait for the first one to start them.
-  if (id == 0)
-    TRY(set_registers(*processor, entry));
   TRY(processor->set_lapic(x86_64::with_local_interrupts(TRY(processor->lapic()))));
   thread_options options;
   options.processor = processor;
@@ -186,16 +194,26 @@ outcome<void> machine::add_processor(std::uint32_t id, const x86_64::entry& entr
     return {};
   };
   threads_.push_back(TRY(vcpu_thread::start(std::move(options))));
-  return threads_.back()->await(command::pause, default_end_patience);
+  return {};
+}
+
+/// The threads come up while memory is filled.
+outcome<void> machine::load(const payload& what) {
+  if (!threads_.empty())
+    return fail(errc::failed_precondition, "load: it has been loaded");
+  for (std::uint32_t id = 0; id < order_.vcpus; ++id)
+    TRY(add_processor(id));
+  const auto plan = TRY(fill_memory(what));
+  // The others wait for the first one to start them.
+  TRY(set_registers(threads_.front()->processor(), plan.entry));
+  for (const auto& thread : threads_)
+    TRY(thread->await(command::pause, default_end_patience));
+  loaded_ = true;
+  return {};
 }
 
 outcome<void> machine::boot(const payload& what) {
-  if (!threads_.empty())
-    return fail(errc::failed_precondition, "boot: it has been booted");
-  const auto plan = TRY(load(what));
-  for (std::uint32_t id = 0; id < order_.vcpus; ++id)
-    TRY(add_processor(id, plan.entry));
-  booted_ = true;
+  TRY(load(what));
   return resume();
 }
 
@@ -233,7 +251,7 @@ outcome<void> machine::end(milliseconds limit) {
 
 /// On the thread of processor `index`.
 void machine::heard(std::size_t index, phase where) {
-  if (where != phase::parked || !booted_)
+  if (where != phase::parked || !loaded_)
     return;
   if (const auto why = threads_[index]->why())
     finish(ending_of(*why));
@@ -243,7 +261,7 @@ void machine::heard(std::size_t index, phase where) {
 void machine::finish(ending how) {
   if (how.why == machine_end::reset && !console_.panic_line().empty())
     how = {machine_end::panic, console_.panic_line()};
-  if (!end_.record(std::move(how)) || !booted_)
+  if (!end_.record(std::move(how)) || !loaded_)
     return;
   for (const auto& thread : threads_)
     (void)thread->ask(command::end);

@@ -50,7 +50,7 @@ struct payload {
 /// One virtual machine within this process: RAM, KVM, processors, the two buses, and what of a PC
 /// it has. Virtio devices are added to it by whoever serves them, through the port that it is.
 ///
-/// Life: create (no guest code runs yet), plug devices, boot, then pause and resume at will, end.
+/// Life: create, plug devices, load (no guest code runs yet), then resume and pause at will, end.
 /// The machine may also end by itself: told once, see `ended`.
 ///
 /// Ownership makes the order of teardown: a device's session keeps the machine (its doorbells are
@@ -88,7 +88,10 @@ public:
   connect_doorbell(gpa at, std::uint32_t queue, mmio::shared_event event) override;
   [[nodiscard]] outcome<std::unique_ptr<bus::irq_line>> interrupt(std::uint32_t gsi) override;
 
-  /// Loads the payload and lets the guest run. Once. As boot::load, and host_io.
+  /// Loads the payload and makes the processors, which stand before their first instruction until
+  /// resume(). Once, after the devices. As boot::load, and host_io.
+  [[nodiscard]] outcome<void> load(const payload& what);
+  /// load() and resume().
   [[nodiscard]] outcome<void> boot(const payload& what);
 
   /// Stops all processors between two instructions. deadline_exceeded names the one that did not.
@@ -102,7 +105,7 @@ public:
   /// How it ended; nothing while it lives.
   [[nodiscard]] std::optional<ending> how() const { return end_.how(); }
   [[nodiscard]] std::vector<const counters*> counts() const;
-  /// Thread id of the first processor; 0 before boot.
+  /// Thread id of the first processor; 0 before load.
   [[nodiscard]] pid_t first_thread() const noexcept { return first_thread_; }
   [[nodiscard]] console::console_log& console() noexcept { return console_; }
   [[nodiscard]] const bus::access_counters& mmio_accesses() const noexcept {
@@ -113,8 +116,8 @@ private:
   machine(machine_order order, ended_handler ended);
   outcome<void> make(const kvm::system& host);
   outcome<void> add_legacy_devices();
-  outcome<boot::boot_plan> load(const payload& what);
-  outcome<void> add_processor(std::uint32_t id, const x86_64::entry& entry);
+  outcome<boot::boot_plan> fill_memory(const payload& what);
+  outcome<void> add_processor(std::uint32_t id);
   outcome<void> set_registers(kvm::vcpu& processor, const x86_64::entry& entry) const;
   void heard(std::size_t index, phase where);
   void finish(ending how);
@@ -130,7 +133,7 @@ private:
   std::shared_ptr<io_handler> handler_;
   /// Complete before any of them runs.
   std::vector<std::unique_ptr<vcpu_thread>> threads_;
-  std::atomic<bool> booted_ = false;
+  std::atomic<bool> loaded_ = false;
   std::atomic<pid_t> first_thread_ = 0;
 };
 
