@@ -246,7 +246,11 @@ std::shared_ptr<pod_parts> runtime::core::make_parts(const sandbox_options& opti
   logic.agent = agent_ref{path + "/agent"};
   const sharefs_ref sharefs{path + "/sharefs"};
   logic.supervisor = actors::ref<actors::supervisor_actor>{path};
-  out->machine = {out->pod, std::make_shared<machine_ledger>(), logic.machine, logic.me,
+  out->machine = {out->pod,
+                  std::make_shared<machine_ledger>(),
+                  logic.machine,
+                  logic.me,
+                  logic.supervisor,
                   [this, pod = out->pod](const std::string& name, hypervisor::event_handler tell) {
                     return make_driver(pod, name, std::move(tell));
                   }};

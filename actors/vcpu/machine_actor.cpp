@@ -1,8 +1,9 @@
 #include "actors/vcpu/machine_actor.hpp"
 
-#include "actors/supervision/ask.hpp"
+#include "actors/supervision/ask_again.hpp"
 #include "actors/supervision/blocking.hpp"
 #include "actors/supervision/timer.hpp"
+#include "actors/vcpu/vcpu_actor.hpp"
 #include "messages/vocabulary/log.hpp"
 
 namespace troupe {
@@ -22,6 +23,7 @@ struct machine {
   void launch(time_point deadline) const;
   void answer_starters(const outcome<machine_info>& with) const;
   [[nodiscard]] answer<void> stop(const stop_machine& order) const;
+  void add_vcpus() const;
   void heard(const hypervisor::machine_event& what) const;
   void ended(const hypervisor::exit_info& how) const;
 };
@@ -102,6 +104,7 @@ void machine::launch(time_point deadline) const {
             it.ledger().effect = made.effect;
             it.ledger().info = made.info;
             it.ledger().running = true;
+            it.add_vcpus();
             it.answer_starters(made.info);
           },
           [it = *this](const failure& why) { it.answer_starters(tl::unexpected(why)); });
@@ -133,7 +136,23 @@ answer<void> machine::stop(const stop_machine& order) const {
   return reply;
 }
 
+/// A facade for each processor; without one it runs all the same.
+void machine::add_vcpus() const {
+  const auto pod = args->supervisor.path();
+  for (const auto& port : ledger().driver->processors()) {
+    const vcpu_args child{port, vcpu_ref{fmt::format("{}/vcpu{}", pod, port->id())}};
+    ledger().vcpus.push_back(child.me);
+    actors::ask_again(self, args->supervisor, args->pod->values.runtime.effect_timeout, "add vcpu",
+                      actors::add_child{actors::child(child.me, {}, run_vcpu, child)})
+        .then([] {},
+              [path = child.me.path()](const failure& why) { log::error(path, "{}", why.text); });
+  }
+}
+
 void machine::heard(const hypervisor::machine_event& what) const {
+  if (const auto* moved = std::get_if<hypervisor::processor_moved>(&what))
+    if (moved->id < ledger().vcpus.size())
+      actors::tell(ledger().vcpus[moved->id], vcpu_moved{moved->where});
   if (const auto* end = std::get_if<hypervisor::machine_ended>(&what))
     ended(end->how);
 }

@@ -1,11 +1,13 @@
 #pragma once
 
-#include "actors/supervision/spawn.hpp"
 #include "actors/sandbox/hypervisor/hypervisor.hpp"
 #include "actors/sandbox/pod/pod_context.hpp"
 #include "actors/supervision/reply_guard.hpp"
+#include "actors/supervision/spawn.hpp"
+#include "actors/supervision/supervisor_actor.hpp"
 #include "messages/machine.hpp"
 #include "messages/sandbox.hpp"
+#include "messages/vcpu.hpp"
 
 #include <memory>
 #include <optional>
@@ -21,6 +23,8 @@ struct machine_ledger {
   std::optional<journal::effect_id> effect;
   machine_info info;
   bool running = false;
+  /// Of a machine in this process.
+  std::vector<vcpu_ref> vcpus;
 };
 
 struct machine_args {
@@ -28,6 +32,8 @@ struct machine_args {
   std::shared_ptr<machine_ledger> ledger;
   machine_ref me;
   sandbox_ref owner;
+  /// Of this pod's actors; virtual processors are added to it.
+  actors::ref<actors::supervisor_actor> supervisor;
   /// Makes a driver for the hypervisor of that name; its events come as machine_news.
   std::function<std::shared_ptr<hypervisor::driver>(const std::string&, hypervisor::event_handler)>
       make_driver;

@@ -11,6 +11,11 @@
 #include <optional>
 #include <string>
 
+namespace troupe::vcpu {
+class processor_port;
+enum class phase : std::uint8_t;
+} // namespace troupe::vcpu
+
 namespace troupe::hypervisor {
 
 /// Tells when a descriptor can be read; the daemon's io thread behind a port.
@@ -66,9 +71,16 @@ struct machine_resumed {};
 struct device_removed {
   std::string id;
 };
-using machine_event = std::variant<machine_ended, machine_paused, machine_resumed, device_removed>;
-/// Called on the io thread; must not block. machine_ended comes exactly once, as the last event,
-/// after start() got as far as making a process.
+/// A processor of a machine in this process stands, runs or has ended.
+struct processor_moved {
+  std::uint32_t id = 0;
+  vcpu::phase where{};
+};
+using machine_event = std::variant<machine_ended, machine_paused, machine_resumed, device_removed,
+                                   processor_moved>;
+/// Called on the io thread or one of the machine's; must not block. machine_ended comes exactly
+/// once, after start() got as far as making a process; of a machine with a process of its own it is
+/// the last event.
 using event_handler = std::function<void(const machine_event&)>;
 
 /// The process of a machine, for its journal record and for the cgroups.
@@ -148,6 +160,11 @@ public:
 
   /// Nothing before start().
   [[nodiscard]] virtual std::optional<process_identity> process() const = 0;
+  /// The processors of a machine in this process; they outlive their commander's restarts. Others
+  /// have none to show.
+  [[nodiscard]] virtual std::vector<std::shared_ptr<vcpu::processor_port>> processors() const {
+    return {};
+  }
   /// The last lines of the guest's console, oldest first, at most console_tail_lines.
   [[nodiscard]] virtual std::vector<std::string> console_tail() const = 0;
 };

@@ -66,8 +66,9 @@ memory::ram_plan plan_of(const machine_order& order) {
 
 // -- making
 
-machine::machine(machine_order order, ended_handler ended)
-    : order_(std::move(order)), console_(console_lines), end_(std::move(ended)) {
+machine::machine(machine_order order, ended_handler ended, moved_handler moved)
+    : order_(std::move(order)), console_(console_lines), end_(std::move(ended)),
+      moved_(std::move(moved)) {
   console_.belongs_to(order_.name);
 }
 
@@ -76,10 +77,11 @@ machine::~machine() {
     log::error("machine " + order_.name, "{}", ended.error().text);
 }
 
-outcome<std::shared_ptr<machine>> machine::create(machine_order order, ended_handler ended) {
+outcome<std::shared_ptr<machine>> machine::create(machine_order order, ended_handler ended,
+                                                  moved_handler moved) {
   TRY(check(order));
   const auto host = TRY(kvm::system::open());
-  std::shared_ptr<machine> out{new machine{std::move(order), std::move(ended)}};
+  std::shared_ptr<machine> out{new machine{std::move(order), std::move(ended), std::move(moved)}};
   TRY(out->make(host));
   return out;
 }
@@ -251,7 +253,11 @@ outcome<void> machine::end(milliseconds limit) {
 
 /// On the thread of processor `index`.
 void machine::heard(std::size_t index, phase where) {
-  if (where != phase::parked || !loaded_)
+  if (!loaded_)
+    return;
+  if (moved_)
+    moved_(static_cast<std::uint32_t>(index), where);
+  if (where != phase::parked)
     return;
   if (const auto why = threads_[index]->why())
     finish(ending_of(*why));

@@ -62,12 +62,14 @@ class machine final : public mmio::machine_port {
 public:
   /// Called once, on a thread of the machine, when it ends by itself or by end(). Must not block.
   using ended_handler = std::function<void(const ending&)>;
+  /// Called for every phase that a processor reaches, on its thread. Must not block.
+  using moved_handler = std::function<void(std::uint32_t id, phase where)>;
 
   /// RAM, memory slots, interrupt controller; in this order, since memory that is added later costs
   /// 8 ms. not_found or unimplemented: this host has no KVM that will do; invalid_argument names
   /// the field; resource_exhausted, host_io.
-  [[nodiscard]] static outcome<std::shared_ptr<machine>> create(machine_order order,
-                                                                ended_handler ended);
+  [[nodiscard]] static outcome<std::shared_ptr<machine>>
+  create(machine_order order, ended_handler ended, moved_handler moved = {});
   machine(const machine&) = delete;
   machine& operator=(const machine&) = delete;
   /// end() with a default deadline.
@@ -105,6 +107,10 @@ public:
   /// How it ended; nothing while it lives.
   [[nodiscard]] std::optional<ending> how() const { return end_.how(); }
   [[nodiscard]] std::vector<const counters*> counts() const;
+  /// Nothing before load().
+  [[nodiscard]] std::vector<std::shared_ptr<processor_port>> processors() const {
+    return {threads_.begin(), threads_.end()};
+  }
   /// Thread id of the first processor; 0 before load.
   [[nodiscard]] pid_t first_thread() const noexcept { return first_thread_; }
   [[nodiscard]] console::console_log& console() noexcept { return console_; }
@@ -113,7 +119,7 @@ public:
   }
 
 private:
-  machine(machine_order order, ended_handler ended);
+  machine(machine_order order, ended_handler ended, moved_handler moved);
   outcome<void> make(const kvm::system& host);
   outcome<void> add_legacy_devices();
   outcome<boot::boot_plan> fill_memory(const payload& what);
@@ -127,12 +133,13 @@ private:
   bus::address_space pio_{bus::space::pio};
   bus::address_space mmio_{bus::space::mmio};
   end_record end_;
+  moved_handler moved_;
   std::vector<kvm_cpuid_entry2> cpuid_;
   memory::ram ram_;
   std::shared_ptr<kvm::vm> vm_;
   std::shared_ptr<io_handler> handler_;
   /// Complete before any of them runs.
-  std::vector<std::unique_ptr<vcpu_thread>> threads_;
+  std::vector<std::shared_ptr<vcpu_thread>> threads_;
   std::atomic<bool> loaded_ = false;
   std::atomic<pid_t> first_thread_ = 0;
 };

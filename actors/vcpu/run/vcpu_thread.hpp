@@ -5,6 +5,7 @@
 #include "actors/vcpu/run/control.hpp"
 #include "actors/vcpu/run/counters.hpp"
 #include "actors/vcpu/run/exits.hpp"
+#include "actors/vcpu/run/processor_port.hpp"
 
 #include <atomic>
 #include <condition_variable>
@@ -39,7 +40,7 @@ struct thread_options {
 ///
 /// Thread rule: any thread, but one at a time gives commands; the destructor never on the
 /// processor's own. Registers (`processor`) may be touched in every phase but running.
-class vcpu_thread {
+class vcpu_thread final : public processor_port {
 public:
   /// failed_precondition: the kick signal is taken; host_io: no thread.
   [[nodiscard]] static outcome<std::unique_ptr<vcpu_thread>> start(thread_options options);
@@ -47,10 +48,10 @@ public:
   vcpu_thread(const vcpu_thread&) = delete;
   vcpu_thread& operator=(const vcpu_thread&) = delete;
   /// Ends and joins. Blocks while a handler does; call end() first to be sure it does not.
-  ~vcpu_thread();
+  ~vcpu_thread() override;
 
   /// Begins a command; a thread in the guest is brought out of it. Failures as control::ask().
-  [[nodiscard]] outcome<void> ask(command what);
+  [[nodiscard]] outcome<void> ask(command what) override;
   /// Waits until `what`, asked for before, is obeyed. deadline_exceeded names what the thread is
   /// busy with; cancelled: another command has taken its place; machine_gone: run, but it parked.
   [[nodiscard]] outcome<void> await(command what, milliseconds limit);
@@ -62,10 +63,11 @@ public:
   /// ask() and await(): the thread has nothing left to do.
   [[nodiscard]] outcome<void> end(milliseconds limit);
 
-  [[nodiscard]] phase where() const;
+  [[nodiscard]] std::uint32_t id() const noexcept override { return options_.processor->id(); }
+  [[nodiscard]] phase where() const override;
   /// Why it parked or ended; empty before.
-  [[nodiscard]] std::optional<vcpu_end> why() const;
-  [[nodiscard]] const counters& count() const noexcept { return count_; }
+  [[nodiscard]] std::optional<vcpu_end> why() const override;
+  [[nodiscard]] const counters& count() const noexcept override { return count_; }
   [[nodiscard]] kvm::vcpu& processor() const noexcept { return *options_.processor; }
 
 private:

@@ -84,11 +84,16 @@ outcome<void> machine::start(time_point deadline) {
     started_ = true;
   }
   const auto windows = static_cast<std::uint32_t>(devices_->all().size());
-  auto made = TRY(vcpu::machine::create(order_for(config_, windows),
-                                        [me = weak_from_this()](const vcpu::ending& how) {
-                                          if (const auto self = me.lock())
-                                            self->ended(how);
-                                        }));
+  auto made = TRY(vcpu::machine::create(
+      order_for(config_, windows),
+      [me = weak_from_this()](const vcpu::ending& how) {
+        if (const auto self = me.lock())
+          self->ended(how);
+      },
+      [tell = on_event_](std::uint32_t id, vcpu::phase where) {
+        if (tell)
+          tell(processor_moved{id, where});
+      }));
   auto up = assemble(made);
   if (up)
     up = made->boot(payload_for(config_));
@@ -235,6 +240,11 @@ std::optional<process_identity> machine::process() const {
   if (!machine_)
     return std::nullopt;
   return process_identity{machine_->first_thread(), 0};
+}
+
+std::vector<std::shared_ptr<vcpu::processor_port>> machine::processors() const {
+  const std::lock_guard held{mutex_};
+  return machine_ ? machine_->processors() : std::vector<std::shared_ptr<vcpu::processor_port>>{};
 }
 
 std::vector<std::string> machine::console_tail() const {

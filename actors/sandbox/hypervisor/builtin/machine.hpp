@@ -35,6 +35,7 @@ public:
   hypervisor::capabilities capabilities() const override;
   outcome<machine_metrics> metrics() const override;
   std::optional<process_identity> process() const override;
+  std::vector<std::shared_ptr<vcpu::processor_port>> processors() const override;
   std::vector<std::string> console_tail() const override;
 
 private:

@@ -55,9 +55,8 @@ exit_info exit_of(const vcpu::ending& how) {
   exit_info out;
   out.reason = reason_of(how.why);
   out.status = how.why == vcpu::machine_end::exit_code ? static_cast<int>(how.code) : 0;
-  out.text = how.why == vcpu::machine_end::asked
-                 ? std::string{"stopped"}
-                 : fmt::format("{}: {}", name(how.why), how.text);
+  out.text = how.why == vcpu::machine_end::asked ? std::string{"stopped"}
+                                                 : fmt::format("{}: {}", name(how.why), how.text);
   return out;
 }
 
