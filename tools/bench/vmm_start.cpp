@@ -3,6 +3,10 @@
 #include "tools/bench/pod_machine.hpp"
 #include "tools/bench/standing.hpp"
 
+// The first to make a machine after a QEMU has ended often waits 8 ms longer for the kernel's
+// readers, whoever it is: that is `exec`, which has no target, never one of the pair with the
+// floor.
+//
 // No guest code runs in any of them. Ours has five devices, QEMU only its own; what ends a machine
 // is not in the figures, but it comes before the next contestant's turn.
 
@@ -67,9 +71,9 @@ outcome<std::vector<row>> vmm_start(const order& what) {
     };
   };
   const std::vector<contestant> contestants{
+      {"exec", alone([&] { return start_process(ours_argv, what.stop); })},
       {"ours", alone([&] { return start_ours(mine, mine.least); })},
       {"floor", alone([] { return start_floor(); })},
-      {"exec", alone([&] { return start_process(ours_argv, what.stop); })},
       {"qemu", alone([&] { return start_process(qemu, what.stop); })},
       {"ours with Linux", alone([&] { return start_ours(mine, mine.linux_); })},
       {"qemu with Linux", alone([&] { return start_process(qemu_linux, what.stop); })},
@@ -79,10 +83,10 @@ outcome<std::vector<row>> vmm_start(const order& what) {
   for (std::size_t i = 0; i < all.size(); ++i)
     note(fmt::format("{}: {}", contestants[i].name, describe(all[i], "ms")));
   return std::vector<row>{
-      {name, "qemu", "ms", all[0], "qemu", all[3]},
-      {name, "floor", "ms", all[0], "floor", all[1]},
-      {name, "exec", "ms", all[2], "", {}},
-      {name, "qemu exec", "ms", all[2], "qemu", all[3]},
+      {name, "qemu", "ms", all[1], "qemu", all[3]},
+      {name, "floor", "ms", all[1], "floor", all[2]},
+      {name, "exec", "ms", all[0], "", {}},
+      {name, "qemu exec", "ms", all[0], "qemu", all[3]},
       {name, "qemu linux", "ms", all[4], "qemu", all[5]},
   };
 }
