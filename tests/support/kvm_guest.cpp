@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <exception>
+#include <stdexcept>
 
 namespace troupe::testing {
 namespace {
@@ -62,16 +64,10 @@ kvm_guest::kvm_guest(std::uint32_t devices) {
 }
 
 kvm_guest::~kvm_guest() {
-  (void)machine_->end(limit);
-  for (std::uint32_t i = 0; i < sessions_.size(); ++i) {
-    machine_->unplug(i);
-    if (const auto did = sessions_[i]->stats(limit))
-      std::printf("mmio %u: %lu kicks, %lu of them by register, %lu chains, %lu bytes, %lu errors, "
-                  "%lu refused, %lu overdue\n",
-                  i, did->kicks, did->register_kicks, did->chains, did->bytes, did->errors,
-                  did->refused, did->overdue);
-    if (const auto stopped = sessions_[i]->stop(limit); !stopped)
-      std::printf("mmio %u: FAIL %s\n", i, stopped.error().to_string().c_str());
+  try {
+    end();
+  } catch (const std::exception& broken) {
+    std::printf("guest: FAIL %s\n", broken.what());
   }
   sessions_.clear();
   machine_.reset();
@@ -120,6 +116,16 @@ void kvm_guest::run(seconds limit, const std::function<void(const std::string&)>
 
 void kvm_guest::end() {
   must(machine_->end(limit));
+  for (std::uint32_t i = 0; i < sessions_.size(); ++i) {
+    machine_->unplug(i);
+    if (const auto did = sessions_[i]->stats(limit))
+      std::printf("mmio %u: %lu kicks, %lu of them by register, %lu chains, %lu bytes, %lu errors, "
+                  "%lu refused, %lu overdue\n",
+                  i, did->kicks, did->register_kicks, did->chains, did->bytes, did->errors,
+                  did->refused, did->overdue);
+    must(sessions_[i]->stop(limit));
+  }
+  sessions_.clear();
 }
 
 } // namespace troupe::testing

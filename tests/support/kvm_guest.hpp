@@ -28,7 +28,7 @@ public:
   explicit kvm_guest(std::uint32_t devices);
   kvm_guest(const kvm_guest&) = delete;
   kvm_guest& operator=(const kvm_guest&) = delete;
-  /// Ends the machine and says how much its devices did.
+  /// end(), without throwing.
   ~kvm_guest();
 
   /// Before boot. `loop` outlives the guest.
@@ -43,7 +43,7 @@ public:
   void run(seconds limit, const std::function<void(const std::string&)>& heard);
 
   [[nodiscard]] bool alive() const { return !machine_->how(); }
-  /// No processor of it runs any more.
+  /// No processor of it runs any more, and every device stopped as it must; says how much they did.
   void end();
 
 private:
