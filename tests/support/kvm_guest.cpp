@@ -47,6 +47,11 @@ void skip_without_kvm(const std::string& kernel, const std::vector<std::string>&
 }
 
 kvm_guest::kvm_guest(std::uint32_t devices) {
+  machine_ = must(vcpu::machine::create(order_for(devices), [this](const vcpu::ending& how) {
+    std::printf("guest: %s: %s\n", std::string{vcpu::name(how.why)}.c_str(), how.text.c_str());
+    const std::lock_guard held{mutex_};
+    changed_.notify_all();
+  }));
   log::set_sink([this](const log::record& what) {
     if (what.who != "console") {
       std::printf("log: %s: %s\n", std::string{what.who}.c_str(), std::string{what.text}.c_str());
@@ -56,11 +61,6 @@ kvm_guest::kvm_guest(std::uint32_t devices) {
     lines_.emplace_back(what.text);
     changed_.notify_all();
   });
-  machine_ = must(vcpu::machine::create(order_for(devices), [this](const vcpu::ending& how) {
-    std::printf("guest: %s: %s\n", std::string{vcpu::name(how.why)}.c_str(), how.text.c_str());
-    const std::lock_guard held{mutex_};
-    changed_.notify_all();
-  }));
 }
 
 kvm_guest::~kvm_guest() {
