@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 /// What host and guest of the block suite agree on. The guest tells its disks by their names.
 namespace troupe::testing {
@@ -30,5 +31,21 @@ inline constexpr std::size_t range_bytes = 1U << 20;
   return so_far;
 }
 inline constexpr std::uint64_t digest_start = 0xcbf29ce484222325ULL;
+
+/// File number `i` of the guest whose power is cut.
+[[nodiscard]] inline std::string power_text(int i) {
+  std::string text;
+  for (int k = 0; k < 200 + i * 7919 % 2500; ++k)
+    text.append(std::to_string(i + k)).append("\n");
+  return text;
+}
+
+/// What either side says on the terminal, `who` being 'h' or 'g': lines that are all different.
+[[nodiscard]] inline std::string terminal_text(char who) {
+  std::string text;
+  for (int i = 0; i < 500; ++i)
+    text.append(1, who).append(std::to_string(i * 7919)).append("\n");
+  return text;
+}
 
 } // namespace troupe::testing

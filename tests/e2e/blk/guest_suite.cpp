@@ -1,6 +1,6 @@
 // The guest's side of the block suite: pid 1 of a small machine, which uses its disks and its
 // entropy as programs do and says on the console what was not as it should be. Knows nothing of
-// the transport.
+// the transport. What to do comes by the kernel's command line: blk_suite=disks,terminal,power.
 #include "tests/e2e/blk/disks.hpp"
 
 #include <dirent.h>
@@ -11,6 +11,7 @@
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -105,8 +106,9 @@ void describe() {
   expect(attribute(raw_disk, "ro") == "0", "writable");
   expect(attribute(raw_disk, "queue/discard_max_bytes") != "0", "discards");
   expect(attribute(raw_disk, "queue/write_zeroes_max_bytes") != "0", "zeros");
-  expect(::access(("/sys/block/" + disk_named(raw_disk) + "/mq/1").c_str(), F_OK) == 0,
-         "two queues");
+  // Linux uses no more queues than it has processors.
+  const bool two = ::access(("/sys/block/" + disk_named(raw_disk) + "/mq/1").c_str(), F_OK) == 0;
+  expect(two == (::sysconf(_SC_NPROCESSORS_CONF) > 1), "two queues");
 }
 
 /// Writes and reads a stretch of its own at random, comparing with what it knows.
@@ -262,6 +264,51 @@ void entropy() {
   ::close(fd);
 }
 
+/// Says of files that they are safe, and from then on they must be. Until it is ended.
+void power() {
+  ::mkdir("/mnt", 0755);
+  expect(::mount(("/dev/" + disk_named(ext4_disk)).c_str(), "/mnt", "ext4", 0, nullptr) == 0,
+         "mount");
+  const int root = ::open("/mnt", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  for (int i = 0;; ++i) {
+    const auto name = "/mnt/" + std::to_string(i);
+    const int fd = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    const auto text = power_text(i);
+    expect(::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()), "write");
+    expect(::fsync(fd) == 0 && ::fsync(root) == 0, "fsync");
+    ::close(fd);
+    say("safe " + std::to_string(i));
+  }
+}
+
+/// Both directions of hvc0, more than its buffers hold, as bytes are.
+void terminal() {
+  const int fd = ::open("/dev/hvc0", O_RDWR | O_NOCTTY | O_CLOEXEC);
+  expect(fd >= 0, "open /dev/hvc0");
+  termios how{};
+  expect(::tcgetattr(fd, &how) == 0, "attributes");
+  ::cfmakeraw(&how);
+  expect(::tcsetattr(fd, TCSANOW, &how) == 0, "raw");
+  say("type");
+  std::string got;
+  const auto typed = terminal_text('h');
+  std::array<char, 1024> some{};
+  while (got.size() < typed.size()) {
+    const auto count = ::read(fd, some.data(), some.size());
+    expect(count > 0, "read");
+    got.append(some.data(), static_cast<std::size_t>(count));
+  }
+  expect(got == typed, "other bytes than were typed");
+  const auto text = terminal_text('g');
+  for (std::size_t done = 0; done < text.size();) {
+    const auto count = ::write(fd, text.data() + done, text.size() - done);
+    expect(count > 0, "write");
+    done += static_cast<std::size_t>(count);
+  }
+  expect(::tcdrain(fd) == 0, "drain");
+  ::close(fd);
+}
+
 void say_digest() {
   const int fd = open_disk(raw_disk, O_RDONLY | O_DIRECT);
   const aligned buffer{transfer_max};
@@ -276,14 +323,7 @@ void say_digest() {
   say("digest " + std::to_string(sum));
 }
 
-} // namespace
-
-int main() {
-  for (const char* const folder : {"/proc", "/sys", "/dev"})
-    ::mkdir(folder, 0755);
-  ::mount("proc", "/proc", "proc", 0, nullptr);
-  ::mount("sysfs", "/sys", "sysfs", 0, nullptr);
-  ::mount("devtmpfs", "/dev", "devtmpfs", 0, nullptr);
+void disks() {
   run_case("describe", describe);
   run_case("traffic", traffic);
   run_case("pages", pages);
@@ -293,6 +333,24 @@ int main() {
   run_case("ext4", ext4);
   run_case("entropy", entropy);
   run_case("digest", say_digest);
+}
+
+} // namespace
+
+int main() {
+  for (const char* const folder : {"/proc", "/sys", "/dev"})
+    ::mkdir(folder, 0755);
+  ::mount("proc", "/proc", "proc", 0, nullptr);
+  ::mount("sysfs", "/sys", "sysfs", 0, nullptr);
+  ::mount("devtmpfs", "/dev", "devtmpfs", 0, nullptr);
+  const char* const asked = std::getenv("blk_suite");
+  const std::string suites = asked ? asked : "disks";
+  if (suites.find("disks") != suites.npos)
+    disks();
+  if (suites.find("terminal") != suites.npos)
+    run_case("terminal", terminal);
+  if (suites.find("power") != suites.npos)
+    run_case("power", power);
   say("done " + std::to_string(failures));
   ::sync();
   ::reboot(RB_AUTOBOOT);

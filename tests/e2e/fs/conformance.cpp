@@ -37,20 +37,21 @@ void mount_tmpfs(const fs::path& where) {
   must(::mount("tmpfs", where.c_str(), "tmpfs", 0, nullptr) == 0, "mount tmpfs");
 }
 
-void make_big(const fs::path& folder) {
-  for (std::size_t d = 0; d < conformance::folders; ++d) {
+void make_big(const fs::path& folder, const conformance::scale& of) {
+  for (std::size_t d = 0; d < of.folders; ++d) {
     const auto inner = folder / std::to_string(d);
     fs::create_directory(inner);
-    for (std::size_t f = 0; f < conformance::files / conformance::folders; ++f)
+    for (std::size_t f = 0; f < of.files / of.folders; ++f)
       must(::mknod((inner / std::to_string(f)).c_str(), S_IFREG | 0644, 0) == 0, "mknod");
   }
 }
 
 } // namespace
 
-conformance::conformance()
-    : shares_(std::make_shared<fuse::session>(fuse::limits{
-          .nodes = 1'000'000, .cached_descriptors = descriptor_budget, .handles = 64})) {
+conformance::conformance(const scale& of)
+    : scale_(of),
+      shares_(std::make_shared<fuse::session>(fuse::limits{
+          .nodes = 1'000'000, .cached_descriptors = of.descriptor_budget, .handles = 64})) {
   must(::unshare(CLONE_NEWNS) == 0, "unshare mounts");
   must(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0, "make mounts private");
   std::string pattern = fs::temp_directory_path() / "troupe-fs-e2e-XXXXXX";
@@ -83,7 +84,7 @@ void conformance::make_folders() {
   std::ofstream{folder_ / "removed" / "file"} << std::string(8192, 'r');
   std::ofstream{folder_ / "removed" / "other"} << "other";
   mount_tmpfs(folder_ / "big");
-  make_big(folder_ / "big");
+  make_big(folder_ / "big", scale_);
 }
 
 /// A clone would not keep the original from being unmounted; the plain descriptor would.
@@ -116,7 +117,7 @@ void conformance::heard(const std::string& line) {
   if (text.starts_with("digest from-guest "))
     check_digest(text.substr(18), "from-guest");
   if (text.starts_with("found "))
-    check(text == "found " + std::to_string(folders + files), "every file was found");
+    check(text == "found " + std::to_string(scale_.folders + scale_.files), "every file was found");
   if (text == "open")
     remove_share_in_use();
   done_ = done_ || text.starts_with("done ");
@@ -150,9 +151,10 @@ void conformance::watch_descriptors() {
 bool conformance::judge() {
   constexpr std::size_t others = 100; // 64 handles of the guest, shares, console, sockets
   const auto most = most_descriptors_.load();
+  const auto budget = scale_.descriptor_budget;
   check(done_, "the guest came to its end");
   check(fs::exists(folder_ / "rootfs" / "after"), "the other share went on");
-  check(most > descriptor_budget / 2 && most <= descriptor_budget + others,
+  check(most > budget / 2 && most <= budget + others,
         "descriptors kept to the budget, at most " + std::to_string(most) + " were open");
   std::printf("%d failures\n", failures_);
   return failures_ == 0;

@@ -30,8 +30,8 @@ outcome<void> run(testing::conformance& suite, const std::string& kernel) {
         if (why)
           std::printf("host: device: %s\n", why->to_string().c_str());
       }));
-  TRY(testing::run_guest({kernel, TROUPE_FS_INITRD, testing::conformance::command_line(), socket},
-                         280s, [&](const std::string& line) { suite.heard(line); }));
+  TRY(testing::run_guest({kernel, TROUPE_FS_INITRD, suite.command_line(), socket}, 280s,
+                         [&](const std::string& line) { suite.heard(line); }));
   return served->stop(5s);
 }
 

@@ -2,6 +2,7 @@
 
 #include "tests/e2e/fs/guest_files.hpp"
 
+#include <dirent.h>
 #include <grp.h>
 #include <linux/fs.h>
 #include <sys/file.h>
@@ -12,7 +13,6 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
-#include <dirent.h>
 
 #include <array>
 #include <cstdio>
@@ -188,17 +188,20 @@ void holes() {
   ::close(fd);
 }
 
-void five_thousand() {
+void listing() {
+  // As the host says; a listing of some thousands comes in many answers.
+  const char* const asked = std::getenv("fs_listed");
+  const auto files = asked ? std::stoul(asked) : 5000;
   const auto folder = share + "many";
   EXPECT(::mkdir(folder.c_str(), 0755) == 0);
-  for (int i = 0; i < 5000; ++i)
+  for (std::size_t i = 0; i < files; ++i)
     ::close(open_file(folder + "/" + std::to_string(i), O_WRONLY | O_CREAT));
   std::set<std::string> names;
   auto* const dir = ::opendir(folder.c_str());
   EXPECT(dir != nullptr);
   while (const auto* entry = ::readdir(dir))
     EXPECT(names.insert(entry->d_name).second);
-  EXPECT(names.size() == 5002);
+  EXPECT(names.size() == files + 2);
   ::rewinddir(dir);
   ::readdir(dir);
   const auto where = ::telldir(dir);
@@ -209,7 +212,7 @@ void five_thousand() {
   EXPECT(second == ::readdir(dir)->d_name);
   ::closedir(dir);
   EXPECT_ERROR(::rmdir(folder.c_str()), ENOTEMPTY);
-  for (int i = 0; i < 5000; ++i)
+  for (std::size_t i = 0; i < files; ++i)
     EXPECT(::unlink((folder + "/" + std::to_string(i)).c_str()) == 0);
   EXPECT(::rmdir(folder.c_str()) == 0);
 }
@@ -401,7 +404,7 @@ constexpr std::array all_cases{
     posix_case{"unlink while open", unlink_while_open},
     posix_case{"sizes and fsync", sizes},
     posix_case{"holes", holes},
-    posix_case{"readdir of 5,000", five_thousand},
+    posix_case{"readdir of many", listing},
     posix_case{"file systems", file_systems},
     posix_case{"mappings", mappings},
     posix_case{"appending", appending},
@@ -418,6 +421,8 @@ constexpr std::array all_cases{
 
 } // namespace
 
-std::span<const posix_case> posix_cases() { return all_cases; }
+std::span<const posix_case> posix_cases() {
+  return all_cases;
+}
 
 } // namespace troupe::testing

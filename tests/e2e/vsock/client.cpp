@@ -12,7 +12,7 @@
 namespace troupe::testing {
 namespace {
 
-constexpr int patience_ms = 20'000;
+constexpr int patience_ms = 60'000;
 
 [[noreturn]] void broken(const char* what) {
   throw std::system_error(errno, std::generic_category(), what);

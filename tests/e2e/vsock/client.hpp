@@ -8,7 +8,7 @@
 
 namespace troupe::testing {
 
-/// A blocking host client of the hybrid socket. Every call gives up after 20 seconds and throws.
+/// A blocking host client of the hybrid socket. Every call gives up after a minute and throws.
 class vsock_client {
 public:
   /// Connects and shakes hands; `connected` tells whether the guest accepted.

@@ -4,6 +4,7 @@
 #include "actors/devices/virtio/vsock/device.hpp"
 #include "messages/vocabulary/log.hpp"
 #include "tests/e2e/vsock/machine.hpp"
+#include "tests/support/must.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -27,14 +28,6 @@ namespace {
 constexpr std::uint64_t guest_cid = 3;
 constexpr milliseconds limit{5000};
 constexpr seconds boot_limit{60};
-
-template <class T>
-T must(outcome<T> value) {
-  if (!value)
-    throw std::runtime_error(value.error().to_string());
-  if constexpr (!std::is_void_v<T>)
-    return *std::move(value);
-}
 
 std::string kernel() {
   const char* const asked = std::getenv("TROUPE_TEST_KERNEL");

@@ -245,7 +245,8 @@ TEST_CASE("vsock device: paused, it touches no ring until it is resumed") {
   CHECK(b.transmit.take_used());
 }
 
-TEST_CASE("vsock device: new logic over live connections, resets them and tells of it") {
+TEST_CASE("vsock device: new logic over live connections, resets them, and no event would "
+          "reset the next ones as well") {
   bench b;
   b.where->ledger.live = {{80, 1234}};
   b.on_loop([&] { b.device->reset(); });
@@ -255,9 +256,8 @@ TEST_CASE("vsock device: new logic over live connections, resets them and tells 
   b.queues.clear();
   b.device = std::make_unique<vsock::device>(cid, b.where);
   b.activate();
-  CHECK(b.events.take_used() == used_entry{0, 4});
-  CHECK(b.ram.get<std::uint32_t>(packet_at) == 0);
   REQUIRE(b.kick(0));
+  CHECK_FALSE(b.events.take_used());
   const auto it = b.received();
   REQUIRE(it);
   CHECK(it->op == operation::reset);

@@ -538,3 +538,17 @@ TEST_CASE("vsock muxer: new logic over a ledger, resets the connections of the o
   CHECK(b.kept.live.empty());
   CHECK(fresh.has_packet());
 }
+
+TEST_CASE("vsock muxer: new logic over resets that the guest has not got, delivers them") {
+  bench b;
+  b.send(operation::request, {9, 1234}); // Nobody serves port 9.
+  CHECK(b.kept.live.empty());
+  muxer fresh{cid, b, b.kept, [] {}};
+  std::array<char, 64> room{};
+  const iovec into{room.data(), room.size()};
+  const auto packet = fresh.to_guest({&into, 1}, {});
+  REQUIRE(packet);
+  CHECK(packet->op == operation::reset);
+  CHECK(packet->target_port == 1234);
+  CHECK_FALSE(fresh.has_packet());
+}

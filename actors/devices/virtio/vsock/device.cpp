@@ -17,9 +17,6 @@ constexpr std::array<std::uint16_t, 3> ring_sizes{1024, 1024, 1024};
 // Packets per turn and direction: other devices of the worker wait no longer than that.
 constexpr int packets_per_turn = 64;
 
-// The event "all your connections are gone" (VIRTIO 1.2, 5.10.6.7).
-constexpr std::uint32_t event_transport_reset = 0;
-
 } // namespace
 
 device::running::running(device& owner, virtio::activation with)
@@ -48,11 +45,7 @@ outcome<void> device::activate(virtio::activation with) {
   if (with.queues.size() <= transmit_queue || with.queues[receive_queue] == nullptr ||
       with.queues[transmit_queue] == nullptr)
     return fail(errc::guest_fault, "vsock: without a receive or transmit queue");
-  const auto restarted = !where_->ledger.live.empty();
   running_ = std::make_unique<running>(*this, std::move(with));
-  const auto& queues = running_->given.queues;
-  if (restarted && queues.size() > event_queue && queues[event_queue] != nullptr)
-    TRY(announce_reset(*queues[event_queue]));
   return running_->host.start();
 }
 
@@ -166,16 +159,6 @@ outcome<bool> device::one_receive(virtio::queue& to) {
   chain.write(0, encode(*packet));
   TRY(to.put_used(chain, static_cast<std::uint32_t>(header_bytes + packet->length)));
   return true;
-}
-
-outcome<void> device::announce_reset(virtio::queue& events) {
-  if (!TRY(events.pop(running_->chain)))
-    return {};
-  const auto image = std::as_bytes(std::span{&event_transport_reset, 1});
-  const auto written = running_->chain.write(0, image);
-  TRY(events.put_used(running_->chain, static_cast<std::uint32_t>(written)));
-  events.notify();
-  return {};
 }
 
 // Called by the muxer in the midst of its work, so the pumping itself waits for the next turn.

@@ -56,7 +56,6 @@ private:
   outcome<void> one_transmit(virtio::queue& from);
   outcome<virtio::progress> fill_receive();
   outcome<bool> one_receive(virtio::queue& to);
-  outcome<void> announce_reset(virtio::queue& events);
   void wake();
   void pump();
   void schedule_expiry();

@@ -155,7 +155,7 @@ void muxer::erase(port_pair pair) {
 void muxer::queue_reset(port_pair pair, std::uint16_t type) {
   auto packet = blank(pair, operation::reset);
   packet.type = type;
-  resets_.push_back(packet);
+  kept_.resets.push_back(packet);
 }
 
 void muxer::set_deadline(connection& it, port_pair pair, time_point now) {
@@ -179,9 +179,9 @@ std::optional<time_point> muxer::next_deadline() const noexcept {
 
 std::optional<header> muxer::to_guest(std::span<const iovec> room, time_point now) {
   for (auto turns = line_.size() + 1; turns > 0; --turns) {
-    if (!resets_.empty()) {
-      const auto packet = resets_.front();
-      resets_.pop_front();
+    if (!kept_.resets.empty()) {
+      const auto packet = kept_.resets.front();
+      kept_.resets.pop_front();
       return packet;
     }
     if (line_.empty())

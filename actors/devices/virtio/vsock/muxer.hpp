@@ -35,6 +35,8 @@ inline constexpr std::uint32_t last_host_port = 0x7fff'ffff;
 struct muxer_ledger {
   /// Connections the guest may believe in.
   std::set<port_pair> live;
+  /// What it was not told yet: they come before anything about new connections.
+  std::deque<header> resets;
   std::uint32_t next_host_port = first_host_port;
 };
 
@@ -54,9 +56,9 @@ public:
   /// A packet that cannot be handled: ends its connection.
   void refuse(const header& packet);
   /// False while too many resets wait for room: leave the guest's packets where they are.
-  [[nodiscard]] bool accepts() const noexcept { return resets_.size() < resets_max; }
+  [[nodiscard]] bool accepts() const noexcept { return kept_.resets.size() < resets_max; }
 
-  [[nodiscard]] bool has_packet() const noexcept { return !resets_.empty() || !line_.empty(); }
+  [[nodiscard]] bool has_packet() const noexcept { return !kept_.resets.empty() || !line_.empty(); }
   /// The next packet for the guest, its payload already in `room` (at least one byte of it).
   [[nodiscard]] std::optional<header> to_guest(std::span<const iovec> room, time_point now);
 
@@ -95,7 +97,6 @@ private:
   std::function<void()> wake_;
   std::map<port_pair, connection> connections_;
   std::deque<port_pair> line_; // Connections that want a packet, each once, served in turn.
-  std::deque<header> resets_;
   std::deque<std::pair<time_point, port_pair>> due_; // In order: all limits are the same.
   std::uint64_t refused_ = 0;
 };
