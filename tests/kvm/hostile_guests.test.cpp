@@ -1,0 +1,202 @@
+// Guests that mean no good: each end has its name, takes no longer than it may, and leaves nothing.
+#include "actors/devices/virtio/blk/device.hpp"
+#include "actors/devices/virtio/blk/host_file.hpp"
+#include "actors/devices/virtio/console/device.hpp"
+#include "actors/devices/virtio/rng/device.hpp"
+#include "actors/devices/virtio/vsock/device.hpp"
+#include "messages/vocabulary/log.hpp"
+#include "tests/kvm/bare_machine.hpp"
+#include "tests/kvm/footprint.hpp"
+#include "tests/kvm/machine.hpp"
+#include "tests/unit/sandbox/scratch.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <fcntl.h>
+
+#include <atomic>
+#include <optional>
+
+using namespace troupe;
+using namespace troupe::testing;
+using Catch::Matchers::Contains;
+using Catch::Matchers::StartsWith;
+using vcpu::machine_end;
+
+namespace {
+
+/// The process before and after: nothing may stay.
+class leaves_nothing {
+public:
+  ~leaves_nothing() { CHECK(settled(before_) == before_); }
+
+private:
+  footprint before_ = measure();
+};
+
+std::unique_ptr<virtio::device> some_disk(const test::scratch_folder& folder) {
+  unique_fd file{::open(folder.file("disk").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+  REQUIRE(::ftruncate(file.get(), 1 << 20) == 0);
+  return std::make_unique<blk::device>(
+      must(blk::disk::make(must(blk::host_file::adopt(std::move(file), false)), {})));
+}
+
+void plug_one_of_each(bare_machine& m, const test::scratch_folder& folder) {
+  (void)m.plug(some_disk(folder));
+  (void)m.plug(std::make_unique<rng::device>());
+  (void)m.plug(
+      std::make_unique<console::device>(std::make_shared<console::port>([](std::string_view) {})));
+  (void)m.plug(
+      std::make_unique<vsock::device>(3, must(vsock::endpoint::listen(folder.file("vsock")))));
+}
+
+void check_good(bare_machine& m, const vcpu::ending& how) {
+  INFO(story(m, how));
+  CHECK(how.why == machine_end::exit_code);
+  CHECK(how.code == 0);
+}
+
+} // namespace
+
+TEST_CASE("hostile: spins or sleeps for ever: ended from outside, in time") {
+  const auto* const guest = GENERATE("spin", "halt");
+  const auto cpus = GENERATE(1U, 3U);
+  const leaves_nothing check;
+  auto order = small_order();
+  order.vcpus = order.max_vcpus = cpus;
+  bare_machine m{order};
+  m.boot(guest);
+  CHECK_FALSE(m.it().how());
+  REQUIRE(m.it().pause(teardown_bound));
+  REQUIRE(m.it().resume());
+  REQUIRE(m.it().end(teardown_bound));
+  CHECK(m.it().how()->why == machine_end::asked);
+  CHECK(m.told() == 1);
+  CHECK(m.tear_down() < teardown_bound);
+}
+
+TEST_CASE("hostile: a triple fault is told with registers and code") {
+  const leaves_nothing check;
+  bare_machine m;
+  const auto how = m.run("triple");
+  CHECK(how.why == machine_end::fault);
+  CHECK_THAT(how.text, StartsWith("triple fault: rip="));
+  CHECK_THAT(how.text, Contains("rax=1234abcd"));
+  CHECK_THAT(how.text, Contains("code=0f 0b"));
+  CHECK(m.told() == 1);
+  CHECK(m.tear_down() < teardown_bound);
+}
+
+TEST_CASE("hostile: an instruction that KVM refuses is told with its bytes") {
+  const leaves_nothing check;
+  bare_machine m;
+  const auto how = m.run("refused");
+  INFO(story(m, how));
+  CHECK(how.why == machine_end::failed);
+  CHECK_THAT(how.text, StartsWith("KVM cannot emulate the instruction: rip="));
+  CHECK_THAT(how.text, Contains("code=f3 0f b8"));
+  CHECK(m.tear_down() < teardown_bound);
+}
+
+TEST_CASE("hostile: power off, reset and panic have their own names") {
+  const leaves_nothing check;
+  bare_machine off;
+  CHECK(off.run("power_off").why == machine_end::power_off);
+  bare_machine again;
+  CHECK(again.run("reset").why == machine_end::reset);
+  bare_machine panicked;
+  CHECK(panicked.run("panic").why == machine_end::panic);
+  for (auto* it : {&off, &again, &panicked}) {
+    CHECK(it->told() == 1);
+    CHECK_FALSE(it->it().resume());
+    CHECK(it->tear_down() < teardown_bound);
+    CHECK(it->told() == 1);
+  }
+}
+
+TEST_CASE("hostile: rubbish in every register and port: the machine lives to the end of it") {
+  const auto seed = GENERATE(7, 4242);
+  const test::scratch_folder folder;
+  const leaves_nothing check;
+  bare_machine m;
+  plug_one_of_each(m, folder);
+  check_good(m, m.run("rubbish", "windows=4 seed=" + std::to_string(seed)));
+  CHECK(m.it().mmio_accesses().writes > 4 * 1024);
+  CHECK(m.tear_down() < teardown_bound);
+}
+
+TEST_CASE("hostile: rubbish in ports that end machines ends it in order") {
+  constexpr auto seed = 11;
+  const test::scratch_folder folder;
+  const leaves_nothing check;
+  bare_machine m;
+  plug_one_of_each(m, folder);
+  const auto how = m.run("rubbish", "windows=4 raw=1 seed=" + std::to_string(seed));
+  INFO(story(m, how));
+  CHECK(how.why != machine_end::failed);
+  CHECK(how.why != machine_end::fault);
+  CHECK(m.tear_down() < teardown_bound);
+}
+
+TEST_CASE("hostile: rings and buffers where no memory is are refused, and a reset mends it") {
+  const leaves_nothing check;
+  bare_machine m;
+  auto& session = m.plug(std::make_unique<rng::device>());
+  check_good(m, m.run("wild_queues"));
+  CHECK(must(session.stats(teardown_bound)).overdue == 0);
+  CHECK(m.tear_down() < teardown_bound);
+}
+
+TEST_CASE("hostile: a flood on the serial port leaves a short log and a short tail") {
+  std::atomic<std::size_t> lines = 0;
+  std::atomic<std::size_t> bytes = 0;
+  log::set_sink([&](const log::record& it) {
+    ++lines;
+    bytes += it.text.size();
+  });
+  {
+    const leaves_nothing check;
+    bare_machine m;
+    check_good(m, m.run("flood", "times=1"));
+    const auto tail = m.it().console().tail();
+    CHECK(tail.size() <= vcpu::console_lines);
+    for (const auto& line : tail)
+      CHECK(line.size() <= console::max_text_line);
+    CHECK(m.tear_down() < teardown_bound);
+  }
+  log::set_sink({});
+  CHECK(lines > 0);
+  CHECK(lines < 2000); // Of some 24,000.
+  CHECK(bytes < lines * console::max_text_line);
+}
+
+TEST_CASE("hostile: a storm of kicks: the device still answers, and no doorbell comes by the bus") {
+  const leaves_nothing check;
+  bare_machine m;
+  auto& session = m.plug(std::make_unique<rng::device>());
+  check_good(m, m.run("kicks", "times=20000"));
+  const auto stats = must(session.stats(teardown_bound));
+  CHECK(stats.register_kicks == 0);
+  CHECK(stats.refused > 0);
+  CHECK(m.tear_down() < teardown_bound);
+}
+
+TEST_CASE("hostile: ended in the middle of a storm, or of resets") {
+  const test::scratch_folder folder;
+  const leaves_nothing check;
+  bare_machine storm;
+  (void)storm.plug(std::make_unique<rng::device>());
+  storm.boot("kicks", "times=0");
+  storm.wait_line("storm");
+  REQUIRE(storm.it().end(teardown_bound));
+  CHECK(storm.it().how()->why == machine_end::asked);
+  CHECK(storm.tear_down() < teardown_bound);
+  bare_machine resets;
+  auto& session = resets.plug(some_disk(folder));
+  resets.boot("device_reset", "rounds=1000000000");
+  while (must(session.stats(guest_patience)).resets < 20 && !resets.it().how())
+    continue;
+  REQUIRE(resets.it().end(teardown_bound));
+  CHECK(resets.it().how()->why == machine_end::asked);
+  CHECK(resets.tear_down() < teardown_bound);
+}
