@@ -192,6 +192,8 @@ outcome<void> machine::add_processor(std::uint32_t id, const x86_64::entry& entr
 outcome<void> machine::boot(const payload& what) {
   if (!threads_.empty())
     return fail(errc::failed_precondition, "boot: it has been booted");
+  if (const auto over = how())
+    return fail(errc::machine_gone, "boot: {}", over->text);
   const auto plan = TRY(load(what));
   for (std::uint32_t id = 0; id < order_.vcpus; ++id)
     TRY(add_processor(id, plan.entry));
@@ -241,8 +243,10 @@ void machine::heard(std::size_t index, phase where) {
 
 /// The first end of one processor is the end of all.
 void machine::finish(ending how) {
-  if (how.why == machine_end::reset && !console_.panic_line().empty())
-    how = {machine_end::panic, console_.panic_line()};
+  // A kernel's own words say more than the device that it told; many only reset.
+  if (how.why == machine_end::reset || how.why == machine_end::panic)
+    if (auto line = console_.panic_line(); !line.empty())
+      how = {machine_end::panic, std::move(line)};
   if (!end_.record(std::move(how)) || !booted_)
     return;
   for (const auto& thread : threads_)

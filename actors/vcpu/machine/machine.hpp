@@ -88,7 +88,8 @@ public:
   connect_doorbell(gpa at, std::uint32_t queue, mmio::shared_event event) override;
   [[nodiscard]] outcome<std::unique_ptr<bus::irq_line>> interrupt(std::uint32_t gsi) override;
 
-  /// Loads the payload and lets the guest run. Once. As boot::load, and host_io.
+  /// Loads the payload and lets the guest run. Once. As boot::load, and host_io; machine_gone: it
+  /// was ended before.
   [[nodiscard]] outcome<void> boot(const payload& what);
 
   /// Stops all processors between two instructions. deadline_exceeded names the one that did not.
