@@ -15,7 +15,7 @@
 #include <fcntl.h>
 
 #include <atomic>
-#include <optional>
+#include <thread>
 
 using namespace troupe;
 using namespace troupe::testing;
@@ -105,7 +105,9 @@ TEST_CASE("hostile: power off, reset and panic have their own names") {
   bare_machine again;
   CHECK(again.run("reset").why == machine_end::reset);
   bare_machine panicked;
-  CHECK(panicked.run("panic").why == machine_end::panic);
+  const auto words = panicked.run("panic");
+  CHECK(words.why == machine_end::panic);
+  CHECK(words.text == "Kernel panic - not syncing: nothing to do");
   for (auto* it : {&off, &again, &panicked}) {
     CHECK(it->told() == 1);
     CHECK_FALSE(it->it().resume());
@@ -199,4 +201,40 @@ TEST_CASE("hostile: ended in the middle of a storm, or of resets") {
   REQUIRE(resets.it().end(teardown_bound));
   CHECK(resets.it().how()->why == machine_end::asked);
   CHECK(resets.tear_down() < teardown_bound);
+}
+
+TEST_CASE("hostile: three processors at the same devices at a time; they work after a reset") {
+  const auto seed = GENERATE(1, 2);
+  const test::scratch_folder folder;
+  const leaves_nothing check;
+  auto order = small_order();
+  order.vcpus = order.max_vcpus = 3;
+  bare_machine m{order};
+  plug_one_of_each(m, folder);
+  check_good(m, m.run("brawl", "windows=4 cpus=3 rounds=4000 seed=" + std::to_string(seed)));
+  CHECK(m.tear_down() < teardown_bound);
+}
+
+TEST_CASE("hostile: rubbish in the kernel's own chips: ended from outside, if not by itself") {
+  const auto seed = GENERATE(3, 5);
+  const leaves_nothing check;
+  bare_machine m;
+  m.boot("chips", "seed=" + std::to_string(seed));
+  m.wait_line("chips");
+  const auto some_time = monotonic_clock::now() + milliseconds{100};
+  while (!m.it().how() && monotonic_clock::now() < some_time)
+    std::this_thread::yield();
+  REQUIRE(m.it().end(teardown_bound));
+  CHECK(m.told() == 1);
+  CHECK(m.tear_down() < teardown_bound);
+}
+
+TEST_CASE("hostile: a machine that was ended before it was booted never runs") {
+  const leaves_nothing check;
+  bare_machine m;
+  REQUIRE(m.it().end(teardown_bound));
+  const auto booted = m.it().boot({guest_file("spin"), {}, {}});
+  REQUIRE_FALSE(booted);
+  CHECK(booted.error().code == errc::machine_gone);
+  CHECK(m.told() == 1);
 }
