@@ -2,6 +2,7 @@
 #include "actors/devices/virtio/blk/device.hpp"
 #include "actors/devices/virtio/blk/host_file.hpp"
 #include "actors/devices/virtio/console/device.hpp"
+#include "actors/devices/virtio/fs/device.hpp"
 #include "actors/devices/virtio/rng/device.hpp"
 #include "actors/devices/virtio/vsock/device.hpp"
 #include "messages/vocabulary/log.hpp"
@@ -41,7 +42,14 @@ std::unique_ptr<virtio::device> some_disk(const test::scratch_folder& folder) {
       must(blk::disk::make(must(blk::host_file::adopt(std::move(file), false)), {})));
 }
 
+vcpu::machine_order five_windows() {
+  auto out = small_order();
+  out.windows = 5;
+  return out;
+}
+
 void plug_one_of_each(bare_machine& m, const test::scratch_folder& folder) {
+  (void)m.plug(must(virtio::fs_device::make(std::make_shared<fuse::session>(), {})));
   (void)m.plug(some_disk(folder));
   (void)m.plug(std::make_unique<rng::device>());
   (void)m.plug(
@@ -120,10 +128,10 @@ TEST_CASE("hostile: rubbish in every register and port: the machine lives to the
   const auto seed = GENERATE(7, 4242);
   const test::scratch_folder folder;
   const leaves_nothing check;
-  bare_machine m;
+  bare_machine m{five_windows()};
   plug_one_of_each(m, folder);
-  check_good(m, m.run("rubbish", "windows=4 seed=" + std::to_string(seed)));
-  CHECK(m.it().mmio_accesses().writes > 4 * 1024);
+  check_good(m, m.run("rubbish", "windows=5 seed=" + std::to_string(seed)));
+  CHECK(m.it().mmio_accesses().writes > 5 * 1024);
   CHECK(m.tear_down() < teardown_bound);
 }
 
@@ -131,9 +139,9 @@ TEST_CASE("hostile: rubbish in ports that end machines ends it in order") {
   constexpr auto seed = 11;
   const test::scratch_folder folder;
   const leaves_nothing check;
-  bare_machine m;
+  bare_machine m{five_windows()};
   plug_one_of_each(m, folder);
-  const auto how = m.run("rubbish", "windows=4 raw=1 seed=" + std::to_string(seed));
+  const auto how = m.run("rubbish", "windows=5 raw=1 seed=" + std::to_string(seed));
   INFO(story(m, how));
   CHECK(how.why != machine_end::failed);
   CHECK(how.why != machine_end::fault);
@@ -207,11 +215,11 @@ TEST_CASE("hostile: three processors at the same devices at a time; they work af
   const auto seed = GENERATE(1, 2);
   const test::scratch_folder folder;
   const leaves_nothing check;
-  auto order = small_order();
+  auto order = five_windows();
   order.vcpus = order.max_vcpus = 3;
   bare_machine m{order};
   plug_one_of_each(m, folder);
-  check_good(m, m.run("brawl", "windows=4 cpus=3 rounds=4000 seed=" + std::to_string(seed)));
+  check_good(m, m.run("brawl", "windows=5 cpus=3 rounds=4000 seed=" + std::to_string(seed)));
   CHECK(m.tear_down() < teardown_bound);
 }
 
