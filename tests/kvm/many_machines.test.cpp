@@ -6,6 +6,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <sys/resource.h>
+
 #include <atomic>
 #include <thread>
 
@@ -33,7 +35,56 @@ void in_parallel(const Work& work) {
     threads.emplace_back([&, i] { work(i); });
 }
 
+/// Whether a machine with a device came up; throws otherwise than by failing only in a bug.
+bool comes_up() {
+  try {
+    bare_machine it{tiny_order()};
+    (void)it.plug(std::make_unique<rng::device>());
+    const auto how = it.run("rng");
+    CHECK(how.why == vcpu::machine_end::exit_code);
+    CHECK(how.code == 0);
+    return true;
+  } catch (const std::runtime_error& error) {
+    CHECK_THAT(error.what(), Catch::Matchers::Contains("Too many open files"));
+    return false;
+  }
+}
+
+/// Takes away descriptors from `count` on, while it lives.
+class few_descriptors {
+public:
+  explicit few_descriptors(rlim_t count) {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit now{count, before_.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &now) == 0);
+  }
+  ~few_descriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  few_descriptors(const few_descriptors&) = delete;
+  few_descriptors& operator=(const few_descriptors&) = delete;
+
+private:
+  rlimit before_{};
+};
+
 } // namespace
+
+TEST_CASE("many machines: out of descriptors at every step, nothing stays of what was begun") {
+  (void)host(); // Keeps a descriptor for good.
+  const auto before = measure();
+  std::size_t failures = 0;
+  for (rlim_t allowed = 3;; ++allowed) { // Descriptors below it, whoever has them.
+    bool up = false;
+    {
+      const few_descriptors limit{allowed};
+      up = comes_up();
+    }
+    CHECK(settled(before) == before);
+    if (up)
+      break;
+    REQUIRE(++failures < 100);
+  }
+  CHECK(failures > 8);
+}
 
 TEST_CASE("many machines: fifty idle ones beside each other, made and ended concurrently") {
   { // What the first machine of a process makes for good.
