@@ -254,6 +254,29 @@ TEST_CASE("builtin: a stop while it starts ends the start") {
   device.drop();
 }
 
+TEST_CASE("builtin: a stop that a hung device holds up says where, and can be tried again") {
+  bench b;
+  offered_device device{*b.board};
+  std::promise<void> let_go;
+  device.loop->post("hang", [go = let_go.get_future().share()] { go.wait(); });
+  const auto it = b.started("rng");
+  std::string said;
+  // Until the processor is at the device's register, and waits there.
+  for (auto end = in(guest_patience); said.empty() && monotonic_clock::now() < end;)
+    if (const auto paused = it->pause(in(milliseconds{20})); !paused)
+      said = paused.error().text;
+    else
+      must(it->resume(in(guest_patience)));
+  CHECK_THAT(said, Contains("serving address 0xd0000070"));
+  const auto stopped = it->stop(in(milliseconds{20}));
+  REQUIRE_FALSE(stopped);
+  CHECK(stopped.error().code == errc::deadline_exceeded);
+  let_go.set_value();
+  CHECK(must(it->stop(in(guest_patience))).reason == end_reason::stopped);
+  CHECK(b.heard.count<machine_ended>() == 1);
+  device.drop();
+}
+
 TEST_CASE("builtin: dropped at the moment of its own end, again and again") {
   bench b;
   const auto before = measure();

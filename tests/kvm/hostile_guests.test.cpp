@@ -16,6 +16,7 @@
 #include <fcntl.h>
 
 #include <atomic>
+#include <future>
 #include <thread>
 
 using namespace troupe;
@@ -234,6 +235,28 @@ TEST_CASE("hostile: rubbish in the kernel's own chips: ended from outside, if no
     std::this_thread::yield();
   REQUIRE(m.it().end(teardown_bound));
   CHECK(m.told() == 1);
+  CHECK(m.tear_down() < teardown_bound);
+}
+
+TEST_CASE("hostile: a device whose worker hangs costs a wait, then the machine ends as any other") {
+  const leaves_nothing check;
+  std::promise<void> let_go;
+  bare_machine m;
+  (void)m.plug(std::make_unique<rng::device>());
+  m.loop().post("hang", [go = let_go.get_future().share()] { go.wait(); });
+  m.boot("rng");
+  SECTION("ended while the processor waits") {
+    while (m.it().mmio_accesses().writes < 5 && !m.it().how())
+      std::this_thread::yield();
+    REQUIRE(m.it().end(teardown_bound));
+    CHECK(m.it().how()->why == machine_end::asked);
+  }
+  SECTION("the guest reads that the device is lost") {
+    const auto how = m.wait();
+    CHECK(how.why == machine_end::exit_code);
+    CHECK_THAT(story(m, how), Contains("reg(of, REG_STATUS) == STATUS_RUNNING"));
+  }
+  let_go.set_value();
   CHECK(m.tear_down() < teardown_bound);
 }
 
