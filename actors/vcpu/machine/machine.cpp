@@ -203,6 +203,8 @@ outcome<void> machine::add_processor(std::uint32_t id) {
 outcome<void> machine::load(const payload& what) {
   if (!threads_.empty())
     return fail(errc::failed_precondition, "load: it has been loaded");
+  if (const auto over = how())
+    return fail(errc::machine_gone, "load: {}", over->text);
   for (std::uint32_t id = 0; id < order_.vcpus; ++id)
     TRY(add_processor(id));
   const auto plan = TRY(fill_memory(what));
@@ -265,8 +267,10 @@ void machine::heard(std::size_t index, phase where) {
 
 /// The first end of one processor is the end of all.
 void machine::finish(ending how) {
-  if (how.why == machine_end::reset && !console_.panic_line().empty())
-    how = {machine_end::panic, console_.panic_line()};
+  // A kernel's own words say more than the device that it told; many only reset.
+  if (how.why == machine_end::reset || how.why == machine_end::panic)
+    if (auto line = console_.panic_line(); !line.empty())
+      how = {machine_end::panic, std::move(line)};
   if (!end_.record(std::move(how)) || !loaded_)
     return;
   for (const auto& thread : threads_)

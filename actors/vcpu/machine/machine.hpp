@@ -91,7 +91,8 @@ public:
   [[nodiscard]] outcome<std::unique_ptr<bus::irq_line>> interrupt(std::uint32_t gsi) override;
 
   /// Loads the payload and makes the processors, which stand before their first instruction until
-  /// resume(). Once, after the devices. As boot::load, and host_io.
+  /// resume(). Once, after the devices. As boot::load, and host_io; machine_gone: it was
+  /// ended before.
   [[nodiscard]] outcome<void> load(const payload& what);
   /// load() and resume().
   [[nodiscard]] outcome<void> boot(const payload& what);

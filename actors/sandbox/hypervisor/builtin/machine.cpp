@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <fstream>
 
 namespace troupe::hypervisor::builtin {
 namespace {
@@ -33,6 +34,15 @@ milliseconds time_of(const timeval& value) {
                                                   std::chrono::microseconds{value.tv_usec});
 }
 
+/// Of this process, now; 0 where /proc cannot tell.
+byte_count resident_now() {
+  std::ifstream file{"/proc/self/statm"};
+  byte_count total = 0;
+  byte_count pages = 0;
+  file >> total >> pages;
+  return pages * static_cast<byte_count>(::sysconf(_SC_PAGESIZE));
+}
+
 failed not_yet(std::string_view verb) {
   return fail(errc::unimplemented, "builtin: {}: not supported", verb);
 }
@@ -43,8 +53,48 @@ std::shared_ptr<driver> make(std::shared_ptr<const mmio::board> devices, event_h
   return std::make_shared<machine>(std::move(devices), std::move(on_event));
 }
 
+// -- how it ended
+
+void fate::ended(const vcpu::ending& how) {
+  const auto exit = exit_of(how);
+  {
+    const std::lock_guard held{mutex_};
+    if (abandoned_)
+      return;
+    exit_ = exit;
+  }
+  changed_.notify_all();
+  tell(machine_ended{exit});
+}
+
+void fate::abandon(const exit_info& how) {
+  const std::lock_guard held{mutex_};
+  abandoned_ = true;
+  if (!exit_)
+    exit_ = how;
+  changed_.notify_all();
+}
+
+void fate::tell(const machine_event& what) const {
+  if (on_event_)
+    on_event_(what);
+}
+
+std::optional<exit_info> fate::exit() const {
+  const std::lock_guard held{mutex_};
+  return exit_;
+}
+
+std::optional<exit_info> fate::wait(time_point deadline) const {
+  std::unique_lock held{mutex_};
+  changed_.wait_until(held, deadline, [this] { return exit_.has_value(); });
+  return exit_;
+}
+
+// -- start
+
 machine::machine(std::shared_ptr<const mmio::board> devices, event_handler on_event)
-    : devices_(std::move(devices)), on_event_(std::move(on_event)) {}
+    : devices_(std::move(devices)), fate_(std::make_shared<fate>(std::move(on_event))) {}
 
 machine::~machine() {
   if (machine_)
@@ -57,12 +107,56 @@ outcome<void> machine::prepare(const machine_config& config) {
   if (!config.initrd.empty())
     TRY(readable("initrd", config.initrd));
   const std::lock_guard held{mutex_};
+  if (phase_ != phase::fresh && phase_ != phase::prepared)
+    return fail(errc::failed_precondition, "builtin: prepare: the machine has been started");
   config_ = config;
-  prepared_ = true;
+  phase_ = phase::prepared;
   return {};
 }
 
-// -- start and stop
+outcome<void> machine::start(time_point deadline) {
+  {
+    const std::lock_guard held{mutex_};
+    if (phase_ != phase::prepared || stopping_)
+      return fail(errc::failed_precondition,
+                  "builtin: start: not prepared, started already or stopped");
+    phase_ = phase::starting;
+  }
+  auto made = bring_up(deadline);
+  const std::lock_guard held{mutex_};
+  settled_.notify_all();
+  phase_ = made ? phase::running : phase::ended;
+  if (!made)
+    return within("builtin: start", std::move(made).error());
+  machine_ = *std::move(made);
+  log::info("builtin", "{}: {} vCPUs, {} devices, within this process", config_.id, config_.vcpus,
+            devices_->all().size());
+  return {};
+}
+
+/// A machine whose guest runs; of one that fails nothing is left.
+outcome<machine::machine_ptr> machine::bring_up(time_point deadline) {
+  const auto windows = static_cast<std::uint32_t>(devices_->all().size());
+  auto made = vcpu::machine::create(
+      order_for(config_, windows), [it = fate_](const vcpu::ending& how) { it->ended(how); },
+      [it = fate_](std::uint32_t id, vcpu::phase where) {
+        it->tell(processor_moved{id, where});
+      });
+  auto up = made ? assemble(*made) : outcome<void>{tl::unexpected{made.error()}};
+  if (up)
+    up = go_on(deadline);
+  if (up)
+    up = (*made)->boot(payload_for(config_));
+  if (up)
+    up = go_on(deadline);
+  if (up)
+    return made;
+  fate_->abandon({up.error().code == errc::machine_gone ? end_reason::stopped : end_reason::failed,
+                  -1, 0, up.error().text});
+  if (made)
+    let_go(*made);
+  return tl::unexpected{std::move(up).error()};
+}
 
 outcome<void> machine::assemble(const machine_ptr& made) const {
   std::uint32_t index = 0;
@@ -75,58 +169,17 @@ outcome<void> machine::assemble(const machine_ptr& made) const {
   return {};
 }
 
-outcome<void> machine::start(time_point deadline) {
-  {
-    const std::lock_guard held{mutex_};
-    if (!prepared_ || started_)
-      return fail(errc::failed_precondition, "builtin: start: {}",
-                  started_ ? "started already" : "not prepared");
-    started_ = true;
-  }
-  const auto windows = static_cast<std::uint32_t>(devices_->all().size());
-  auto made = TRY(vcpu::machine::create(
-      order_for(config_, windows),
-      [me = weak_from_this()](const vcpu::ending& how) {
-        if (const auto self = me.lock())
-          self->ended(how);
-      },
-      [tell = on_event_](std::uint32_t id, vcpu::phase where) {
-        if (tell)
-          tell(processor_moved{id, where});
-      }));
-  auto up = assemble(made);
-  if (up)
-    up = made->boot(payload_for(config_));
-  if (up && monotonic_clock::now() > deadline)
-    up = fail(errc::deadline_exceeded, "builtin: start: took too long");
-  if (!up) {
-    {
-      const std::lock_guard held{mutex_};
-      abandoned_ = true;
-    }
-    let_go(made);
-    return within("builtin", std::move(up).error());
-  }
+/// Whether a start goes on to its next step.
+outcome<void> machine::go_on(time_point deadline) const {
   const std::lock_guard held{mutex_};
-  machine_ = std::move(made);
-  log::info("builtin", "{}: {} vCPUs, {} devices, within this process", config_.id, config_.vcpus,
-            windows);
+  if (stopping_)
+    return fail(errc::machine_gone, "stopped while it was started");
+  if (monotonic_clock::now() > deadline)
+    return fail(errc::deadline_exceeded, "took too long");
   return {};
 }
 
-/// Once, on a thread of the machine or of who ends it.
-void machine::ended(const vcpu::ending& how) {
-  const auto exit = exit_of(how);
-  {
-    const std::lock_guard held{mutex_};
-    exit_ = exit;
-    if (abandoned_)
-      return;
-  }
-  changed_.notify_all();
-  if (on_event_)
-    on_event_(machine_ended{exit});
-}
+// -- stop
 
 /// The devices' sessions keep RAM and machine until their actors end them.
 void machine::let_go(const machine_ptr& of) const {
@@ -138,50 +191,64 @@ void machine::let_go(const machine_ptr& of) const {
 }
 
 outcome<exit_info> machine::stop(time_point deadline) {
-  machine_ptr running;
+  machine_ptr it;
   {
+    std::unique_lock held{mutex_};
+    stopping_ = true;
+    if (phase_ == phase::fresh || phase_ == phase::prepared)
+      return exit_info{end_reason::stopped, -1, 0, "never started"};
+    if (!settled_.wait_until(held, deadline, [this] { return phase_ != phase::starting; }))
+      return fail(errc::deadline_exceeded, "builtin: stop: wait for the start to give up");
+    it = machine_;
+  }
+  if (it) {
+    // A processor that hangs keeps the machine, for the next try.
+    TRY(it->end(left(deadline)));
+    let_go(it);
     const std::lock_guard held{mutex_};
-    running = std::exchange(machine_, nullptr);
+    machine_.reset();
+    phase_ = phase::ended;
   }
-  if (running) {
-    TRY(running->end(left(deadline)));
-    let_go(running);
-  }
-  const std::lock_guard held{mutex_};
-  if (!exit_)
-    return fail(errc::failed_precondition, "builtin: stop: not started");
-  return *exit_;
+  return wait(deadline);
 }
 
 outcome<exit_info> machine::wait(time_point deadline) {
-  std::unique_lock held{mutex_};
-  if (!changed_.wait_until(held, deadline, [this] { return exit_.has_value(); }))
-    return fail(errc::deadline_exceeded, "builtin: wait for the machine's end");
-  return *exit_;
+  if (const auto exit = fate_->wait(deadline))
+    return *exit;
+  return fail(errc::deadline_exceeded, "builtin: wait for the machine's end");
 }
 
+// -- pause and resume
+
 outcome<machine::machine_ptr> machine::running(std::string_view verb) const {
+  if (const auto exit = fate_->exit())
+    return fail(errc::machine_gone, "builtin: {}: {}", verb, exit->text);
   const std::lock_guard held{mutex_};
-  if (exit_)
-    return fail(errc::machine_gone, "{}", exit_->text);
   if (!machine_)
-    return fail(errc::failed_precondition, "builtin: {}: not started", verb);
+    return fail(errc::failed_precondition, "builtin: {}: the machine is not running", verb);
   return machine_;
+}
+
+/// What a verb came to if the machine ended under it.
+outcome<void> machine::unless_gone(outcome<void> result) const {
+  if (result)
+    return result;
+  if (const auto exit = fate_->exit())
+    return fail(errc::machine_gone, "{}", exit->text);
+  return result;
 }
 
 outcome<void> machine::pause(time_point deadline) {
   const auto it = TRY(running("pause"));
-  TRY(it->pause(left(deadline)));
-  if (on_event_)
-    on_event_(machine_paused{});
+  TRY(unless_gone(it->pause(left(deadline))));
+  fate_->tell(machine_paused{});
   return {};
 }
 
 outcome<void> machine::resume(time_point) {
   const auto it = TRY(running("resume"));
-  TRY(it->resume());
-  if (on_event_)
-    on_event_(machine_resumed{});
+  TRY(unless_gone(it->resume()));
+  fate_->tell(machine_resumed{});
   return {};
 }
 
@@ -227,7 +294,7 @@ outcome<machine_metrics> machine::metrics() const {
   machine_metrics out;
   out.user_time = time_of(used.ru_utime);
   out.system_time = time_of(used.ru_stime);
-  out.resident = static_cast<byte_count>(used.ru_maxrss) << 10;
+  out.resident = resident_now();
   out.threads = config_.vcpus;
   out.vcpus = config_.vcpus;
   out.guest_memory = it->ram()->size();

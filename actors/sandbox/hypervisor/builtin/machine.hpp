@@ -11,9 +11,33 @@
 
 namespace troupe::hypervisor::builtin {
 
+/// How the machine ended. Its threads know this and never the driver, whose destructor waits for
+/// them. Any thread.
+class fate {
+public:
+  explicit fate(event_handler on_event) : on_event_(std::move(on_event)) {}
+
+  /// The machine's own word; told to the handler unless start() has failed by then.
+  void ended(const vcpu::ending& how);
+  /// start() fails: there is no end to tell of, but one to answer with.
+  void abandon(const exit_info& how);
+  void tell(const machine_event& what) const;
+
+  [[nodiscard]] std::optional<exit_info> exit() const;
+  /// Nothing at the deadline.
+  [[nodiscard]] std::optional<exit_info> wait(time_point deadline) const;
+
+private:
+  event_handler on_event_;
+  mutable std::mutex mutex_; // Guards all below.
+  mutable std::condition_variable changed_;
+  bool abandoned_ = false;
+  std::optional<exit_info> exit_;
+};
+
 /// The driver. Verbs come from fx workers, the end from a thread of the machine. `mutex_` guards
 /// what is below it; nothing is called under it.
-class machine final : public driver, public std::enable_shared_from_this<machine> {
+class machine final : public driver {
 public:
   machine(std::shared_ptr<const mmio::board> devices, event_handler on_event);
   ~machine() override;
@@ -41,22 +65,24 @@ public:
 private:
   using machine_ptr = std::shared_ptr<vcpu::machine>;
 
+  enum class phase : std::uint8_t { fresh, prepared, starting, running, ended };
+
+  [[nodiscard]] outcome<machine_ptr> bring_up(time_point deadline);
   [[nodiscard]] outcome<void> assemble(const machine_ptr& made) const;
+  [[nodiscard]] outcome<void> go_on(time_point deadline) const;
   [[nodiscard]] outcome<machine_ptr> running(std::string_view verb) const;
-  void ended(const vcpu::ending& how);
+  outcome<void> unless_gone(outcome<void> result) const;
   void let_go(const machine_ptr& of) const;
 
   std::shared_ptr<const mmio::board> devices_;
-  event_handler on_event_;
-  machine_config config_;
+  std::shared_ptr<fate> fate_;
+  machine_config config_; ///< settled once start() has begun
 
   mutable std::mutex mutex_;
-  mutable std::condition_variable changed_;
-  machine_ptr machine_; ///< from start() to stop()
-  bool prepared_ = false;
-  bool started_ = false;
-  bool abandoned_ = false; ///< start() failed: there is no end to tell of
-  std::optional<exit_info> exit_;
+  std::condition_variable settled_; ///< start() is through
+  machine_ptr machine_;             ///< while running
+  phase phase_ = phase::fresh;
+  bool stopping_ = false;
 };
 
 } // namespace troupe::hypervisor::builtin

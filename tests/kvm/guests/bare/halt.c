@@ -1,0 +1,7 @@
+/* Sleeps for good. */
+#include "bare.h"
+
+u32 guest_main(void) {
+  for (;;)
+    __asm__ volatile("cli; hlt");
+}

@@ -1,0 +1,7 @@
+/* Never comes back. */
+#include "bare.h"
+
+u32 guest_main(void) {
+  for (;;)
+    __asm__ volatile("" : : : "memory");
+}
