@@ -164,6 +164,8 @@ void machine::ended(const hypervisor::exit_info& how) const {
     log::info(who(), "{}", how.text);
   else
     log::error(who(), "{}", how.text);
+  for (const auto& one : ledger().vcpus)
+    actors::tell(one, vcpu_moved{vcpu::phase::ended});
   // First the fact, then the news: who asks later finds it, who listens now hears it.
   args->pod->fate.ended(why);
   actors::tell(args->owner, machine_lost{why});

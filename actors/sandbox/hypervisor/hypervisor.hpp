@@ -79,8 +79,8 @@ struct processor_moved {
 using machine_event = std::variant<machine_ended, machine_paused, machine_resumed, device_removed,
                                    processor_moved>;
 /// Called on the io thread or one of the machine's; must not block. machine_ended comes exactly
-/// once, after start() got as far as making a process; of a machine with a process of its own it is
-/// the last event.
+/// once, as the last event but for news of processors that were on their way, after start() got as
+/// far as making a process or a machine.
 using event_handler = std::function<void(const machine_event&)>;
 
 /// The process of a machine, for its journal record and for the cgroups.

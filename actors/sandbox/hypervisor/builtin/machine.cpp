@@ -80,6 +80,11 @@ void fate::tell(const machine_event& what) const {
     on_event_(what);
 }
 
+void fate::moved(std::uint32_t id, vcpu::phase where) const {
+  if (!exit())
+    tell(processor_moved{id, where});
+}
+
 std::optional<exit_info> fate::exit() const {
   const std::lock_guard held{mutex_};
   return exit_;
@@ -139,9 +144,7 @@ outcome<machine::machine_ptr> machine::bring_up(time_point deadline) {
   const auto windows = static_cast<std::uint32_t>(devices_->all().size());
   auto made = vcpu::machine::create(
       order_for(config_, windows), [it = fate_](const vcpu::ending& how) { it->ended(how); },
-      [it = fate_](std::uint32_t id, vcpu::phase where) {
-        it->tell(processor_moved{id, where});
-      });
+      [it = fate_](std::uint32_t id, vcpu::phase where) { it->moved(id, where); });
   auto up = made ? assemble(*made) : outcome<void>{tl::unexpected{made.error()}};
   if (up)
     up = go_on(deadline);

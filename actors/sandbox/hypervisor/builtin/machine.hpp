@@ -22,6 +22,8 @@ public:
   /// start() fails: there is no end to tell of, but one to answer with.
   void abandon(const exit_info& how);
   void tell(const machine_event& what) const;
+  /// News of a processor; none after the end.
+  void moved(std::uint32_t id, vcpu::phase where) const;
 
   [[nodiscard]] std::optional<exit_info> exit() const;
   /// Nothing at the deadline.
