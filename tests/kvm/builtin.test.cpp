@@ -296,7 +296,9 @@ TEST_CASE("builtin: dropped while the guest's end is being told, waits for the t
   std::promise<void> telling;
   std::promise<void> go_on;
   b.use("power_off");
-  auto it = builtin::make(b.board, [&](const machine_event&) {
+  auto it = builtin::make(b.board, [&](const machine_event& what) {
+    if (!std::holds_alternative<machine_ended>(what))
+      return;
     telling.set_value();
     go_on.get_future().wait();
   });
