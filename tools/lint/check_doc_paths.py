@@ -11,7 +11,7 @@ TOP = ("actors", "config", "docs", "guest", "messages", "shim", "tests", "tools"
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
 CODE_SPAN = re.compile(r"`([^`\n]+)`")
 FENCE = re.compile(r"^```")
-NAMED_TEST = re.compile(r"`(tests/[\w./]+)`: ([^|]+?) *\|")
+NAMED_TEST = re.compile(r"`(tests/[\w./]+\.\w+)`: ([^|]+?) *\|")
 LITERAL_BREAK = re.compile(r'"\s*\n\s*"')
 PROGRAM = re.compile(r"\b(?:troupe_program|add_executable)\(\s*([\w.-]+)")
 
