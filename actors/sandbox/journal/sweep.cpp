@@ -12,6 +12,8 @@
 namespace troupe::journal {
 namespace {
 
+constexpr unsigned lock_pause_us = 1000;
+
 std::string journal_in(const std::string& directory) {
   return fmt::format("{}/{}", directory, file_name);
 }
@@ -39,6 +41,19 @@ outcome<void> remove_empty(const std::string& directory) {
   return fail_errno("remove folder " + directory, errno);
 }
 
+/// A killed process looks dead once its first thread is; the others hold its files, and the lock
+/// with them, for an instant longer.
+outcome<std::unique_ptr<file>> open_of(const owner& who, const std::string& path,
+                                       time_point deadline) {
+  for (;;) {
+    auto opened = file::open_existing(path);
+    if (opened || opened.error().code != errc::failed_precondition || alive(who) ||
+        monotonic_clock::now() >= deadline)
+      return opened;
+    ::usleep(lock_pause_us);
+  }
+}
+
 void note(swept& result, outcome<void> done) {
   if (!done && !result.problem)
     result.problem = std::move(done).error();
@@ -61,7 +76,7 @@ outcome<swept> sweep_one(const std::string& directory, host_effects& host, time_
   }
   if (!by)
     return tl::unexpected(by.error());
-  const auto journal = TRY(file::open_existing(path));
+  const auto journal = TRY(open_of(*by, path, deadline));
   // An owner of an earlier boot is dead, whoever has its pid now.
   const auto written_now = journal->written_in() == journal->this_boot();
   if (written_now && alive(*by))

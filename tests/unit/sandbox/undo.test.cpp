@@ -9,7 +9,9 @@
 #include <csignal>
 #include <fstream>
 #include <functional>
+#include <future>
 #include <iostream>
+#include <poll.h>
 #include <sched.h>
 #include <spawn.h>
 #include <sys/mount.h>
@@ -342,6 +344,38 @@ TEST_CASE("undo: no single undo may spend the time of the others") {
   faulty_host host;
   CHECK(undo_all(*journal, host, time_point::max()).clean());
   CHECK(host.deadlines == std::vector(effect_count, time_point{} + 100s + undo_limit));
+}
+
+TEST_CASE("sweep: a dead owner's lock that is held for an instant longer is waited for") {
+  const scratch_folder folder;
+  const auto pod = folder.file("pod-1");
+  std::filesystem::create_directories(pod);
+  std::array<int, 2> held{};
+  REQUIRE(::pipe(held.data()) == 0);
+  REQUIRE(
+      in_child([&] {
+        const auto journal = file::create(pod + "/journal", *this_process(), {{root::state, pod}});
+        if (!journal || !(*journal)->record(file_effect{{root::state, "sock"}}))
+          return 1;
+        if (::fork() != 0)
+          return ::raise(SIGKILL);
+        // As the last threads of a killed process: the lock lives as long as the descriptor.
+        ::close(held[1]);
+        pollfd until{held[0], POLLIN, 0};
+        (void)::poll(&until, 1, 10'000);
+        ::_exit(0);
+      }) == 128 + SIGKILL);
+  const auto host = make_host_effects();
+  const auto early = sweep_one(pod, *host, monotonic_clock::now() + milliseconds{5});
+  REQUIRE_FALSE(early);
+  CHECK(early.error().code == errc::failed_precondition);
+  auto late = std::async(std::launch::async, [&] { return sweep_one(pod, *host, soon()); });
+  ::close(held[1]); // the holder ends
+  const auto done = late.get();
+  ::close(held[0]);
+  REQUIRE(done);
+  CHECK(done->undo.clean());
+  CHECK_FALSE(std::filesystem::exists(pod));
 }
 
 TEST_CASE("sweep: the journal of a writer killed by SIGKILL is replayed, a living one is kept") {
