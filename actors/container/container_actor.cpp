@@ -405,7 +405,10 @@ container_actor::behavior_type run_container(container_actor::stateful_pointer<c
     it.add_process(*it.ledger().init);
   for (const auto& [id, entry] : it.ledger().execs)
     it.add_process(entry);
-  it.go_on();
+  if (const auto why = it.args->pod->fate.why())
+    it.machine_gone({*why}); // told while nobody listened
+  else
+    it.go_on();
   return {
       [it](const task_call<create_task>& call) { it.create(call); },
       [it](const task_call<exec_process>& call) { it.exec(call); },

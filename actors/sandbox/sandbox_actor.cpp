@@ -267,8 +267,12 @@ void sandbox::tell_containers(const machine_lost& news) const {
 
 void sandbox::create(const task_call<create_task>& call) const {
   const auto admitted = state().admit(call.command);
-  if (!admitted)
-    return call.reply.answer(tl::unexpected(admitted.error()));
+  if (!admitted) {
+    // A pod that failed says why, also to who asks again because its container is gone with it.
+    const auto& why = state().reason();
+    return call.reply.answer(
+        tl::unexpected(why && why->code != errc::cancelled ? *why : admitted.error()));
+  }
   const auto known = ledger().containers.find(call.command.container);
   if (known != ledger().containers.end()) {
     actors::tell(known->second, call);
@@ -296,6 +300,9 @@ void sandbox::new_container(const task_call<create_task>& call) const {
             const auto& entries = it.ledger().containers;
             if (const auto at = entries.find(call.command.container); at != entries.end())
               actors::tell(at->second, call);
+            else
+              call.reply.answer(tl::unexpected(it.state().reason().value_or(
+                  failure{errc::cancelled, "create: the container was deleted", 0})));
           },
           [it = *this, call](const failure& why) {
             it.removed(call.command.container);
