@@ -64,9 +64,9 @@ answer<void> processor::pause(const pause_vcpu& order) const {
   const reply_guard<void> reply{self};
   self->state.pausers.push_back(reply);
   const auto left = std::min(order.context.left(actors::now(self)), pause_patience);
-  (void)actors::after(self, left, [me = *this] {
-    me.answer_pausers(
-        fail(errc::deadline_exceeded, "{}: pause: it does not stand yet", me.args->me.path()));
+  // Answers this pause only: a later one has a deadline of its own.
+  (void)actors::after(self, left, [reply, path = args->me.path()] {
+    reply.answer(fail(errc::deadline_exceeded, "{}: pause: it does not stand yet", path));
   });
   moved((*it)->where()); // it may have come to rest between the two looks
   return reply;

@@ -65,6 +65,25 @@ TEST_CASE_METHOD(vcpu_fixture, "vcpu: a pause that does not come in time is name
   CHECK((*got)->error().text.find("pod/vcpu3") != std::string::npos);
 }
 
+TEST_CASE_METHOD(vcpu_fixture,
+                 "vcpu: the deadline of a pause that came in time ends no later one") {
+  pause_vcpu order;
+  order.context.deadline = now() + 50ms;
+  const auto first = ask(me, order);
+  run();
+  reach(phase::paused);
+  REQUIRE(*first);
+  CHECK(call(me, resume_vcpu{}));
+  reach(phase::running);
+  advance(40ms);
+  const auto second = ask(me, pause_vcpu{});
+  advance(20ms);
+  CHECK_FALSE(*second);
+  reach(phase::paused);
+  REQUIRE(*second);
+  CHECK(**second);
+}
+
 TEST_CASE_METHOD(vcpu_fixture, "vcpu: a processor that ends instead tells why") {
   const auto got = ask(me, pause_vcpu{});
   run();
