@@ -36,8 +36,8 @@ using container_actor = actors::protocol<
     actors::notice<task_call<get_state>>, actors::notice<task_call<resize_pty>>,
     actors::notice<task_call<close_io>>, actors::notice<task_call<delete_process>>,
     actors::notice<machine_ready>, actors::notice<process_running>,
-    actors::notice<process_finished>,
-    actors::notice<process_removed>, actors::notice<machine_lost>>;
+    actors::notice<process_finished>, actors::notice<process_removed>,
+    actors::notice<machine_lost>>;
 using container_ref = actors::ref<container_actor>;
 
 } // namespace troupe

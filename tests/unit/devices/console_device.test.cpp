@@ -1,5 +1,5 @@
-#include "actors/devices/virtio/console/device.hpp"
 #include "actors/devices/console/lines.hpp"
+#include "actors/devices/virtio/console/device.hpp"
 #include "tests/support/guest_ram.hpp"
 
 #include <catch2/catch.hpp>

@@ -72,8 +72,8 @@ TEST_CASE("lifecycle: a sandbox that ends takes no new container but still answe
 TEST_CASE("lifecycle: before the first create there is nothing to find") {
   for (const auto what : all_commands) {
     CAPTURE(name(what));
-    const auto expected = what == command::create || what == command::shutdown ? verdict::proceed
-                                                                               : verdict::missing;
+    const auto expected =
+        what == command::create || what == command::shutdown ? verdict::proceed : verdict::missing;
     CHECK(answer(sandbox_phase::fresh, what) == expected);
     CHECK(answer(process_phase::absent, what) == expected);
   }

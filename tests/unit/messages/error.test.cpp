@@ -41,7 +41,9 @@ outcome<int> half(int n) {
     return fail(errc::invalid_argument, "n: {} is odd", n);
   return n / 2;
 }
-outcome<int> quarter(int n) { return TRY(half(TRY(half(n)))); }
+outcome<int> quarter(int n) {
+  return TRY(half(TRY(half(n))));
+}
 outcome<void> checked(int n) {
   TRY(quarter(n));
   return {};

@@ -13,7 +13,9 @@ create_task request(std::string bundle = "/bundle") {
   return r;
 }
 
-exec_id exec(const std::string& text) { return *exec_id::parse(text); }
+exec_id exec(const std::string& text) {
+  return *exec_id::parse(text);
+}
 
 } // namespace
 

@@ -60,10 +60,14 @@ TEST_CASE("names that are no names, in every request that carries one: refused")
     std::string name;
     int error;
   };
-  const std::vector<bad> names{{"", EINVAL},          {".", EINVAL},
-                               {"..", EINVAL},        {"/", EINVAL},
-                               {"/etc/passwd", EINVAL}, {"a/b", EINVAL},
-                               {"../f", EINVAL},      {std::string(256, 'n'), ENAMETOOLONG}};
+  const std::vector<bad> names{{"", EINVAL},
+                               {".", EINVAL},
+                               {"..", EINVAL},
+                               {"/", EINVAL},
+                               {"/etc/passwd", EINVAL},
+                               {"a/b", EINVAL},
+                               {"../f", EINVAL},
+                               {std::string(256, 'n'), ENAMETOOLONG}};
   for (const auto& [name, error] : names) {
     INFO(name);
     CHECK(t.client.lookup(t.root, name).error == error);
@@ -178,8 +182,8 @@ TEST_CASE("sizes beyond the caps: errors, no allocation of that size") {
             .error == EINVAL);
   CHECK(t.client.symlink(t.root, "l", std::string(4096, 't')).error == ENAMETOOLONG);
   CHECK(t.client.symlink(t.root, "l", "").error == ENOENT);
-  CHECK_FALSE(t.client.call(FUSE_BATCH_FORGET, 0, fuse_args{}.add(fuse_batch_forget_in{~0U, 0}))
-                  .answered);
+  CHECK_FALSE(
+      t.client.call(FUSE_BATCH_FORGET, 0, fuse_args{}.add(fuse_batch_forget_in{~0U, 0})).answered);
   fuse_setattr_in size{};
   size.valid = FATTR_SIZE;
   size.size = ~std::uint64_t{0};

@@ -16,9 +16,7 @@ struct table_with_root {
   node_table::node* file(std::string_view name, std::uint64_t inode) {
     return *nodes.enter({root->id, name}, {1, inode, 1}, S_IFREG, tree.get());
   }
-  [[nodiscard]] held_ptr descriptor() const {
-    return std::make_shared<held_fd>(tree, unique_fd{});
-  }
+  [[nodiscard]] held_ptr descriptor() const { return std::make_shared<held_fd>(tree, unique_fd{}); }
 
   sharefs::share_ptr tree = std::make_shared<sharefs::share>(unique_fd{}, sharefs::share_policy{});
   node_table nodes;

@@ -1,5 +1,5 @@
-#include "messages/ttrpc/server.hpp"
 #include "shim/event_forwarder.hpp"
+#include "messages/ttrpc/server.hpp"
 
 #include <asio/local/stream_protocol.hpp>
 #include <catch2/catch.hpp>
