@@ -1,7 +1,9 @@
 """Several containers in one machine, and machines side by side."""
 
 import concurrent.futures
+import os
 import pathlib
+import signal
 import subprocess
 import time
 
@@ -38,6 +40,30 @@ def test_containers_share_a_machine(bed):
     bed.remove("c1")
     bed.remove("p1")
     assert machines("p1", "c1", "c2") == 0
+
+
+def daemon_of(bed, name):
+    task = bed.home / "state/io.containerd.runtime.v2.task/default" / name
+    return int((task / "shim.pid").read_text())
+
+
+def test_a_container_that_ends_while_its_files_are_being_closed(bed):
+    """Linux that unmounts a share whose answers it awaits uses freed memory, and may die of it."""
+    def tainted():
+        return bed.exec("p1", "e1", "cat", "/proc/sys/kernel/tainted", check=True).stdout
+
+    start(bed, "p1", "sandbox", "sleep", "1000")
+    assert tainted() == b"0\n"
+    start(bed, "c1", "container", "sh", "-c", "sleep 2; exit 5")
+    daemon = daemon_of(bed, "p1")
+    os.kill(daemon, signal.SIGSTOP)
+    time.sleep(4)  # it has ended, and nobody answers for its files
+    os.kill(daemon, signal.SIGCONT)
+    bed.wait_for(lambda: "STOPPED" in bed.status("c1"), "STOPPED", patience=30)
+    assert b"exit code 5" in bed.ctr("task", "delete", "c1", check=False).stderr
+    bed.ctr("container", "rm", "c1")
+    assert tainted() == b"0\n", "the guest's kernel complained"
+    bed.remove("p1")
 
 
 def disk(bed):

@@ -5,6 +5,7 @@
 #include "guest/agent/spec/plan.hpp"
 #include "messages/vocabulary/ids.hpp"
 #include "messages/vocabulary/outcome.hpp"
+#include "messages/vocabulary/unique_fd.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -65,6 +66,8 @@ public:
   std::shared_ptr<const container_plan> plan;
   std::shared_ptr<cgroup> group;
   std::vector<std::string> mount_points;
+  /// Outlives its last process; see mount_keeper.
+  unique_fd mount_namespace;
   /// A kill came while the create was on its way: it must not come up.
   std::shared_ptr<std::atomic<bool>> cancelled = std::make_shared<std::atomic<bool>>(false);
 

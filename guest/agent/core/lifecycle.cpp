@@ -69,6 +69,7 @@ struct sandbox::creation {
   std::shared_ptr<container_plan> plan;
   std::shared_ptr<cgroup> group;
   std::vector<std::string> mount_points;
+  unique_fd mount_namespace;
   launched child;
 };
 
@@ -115,12 +116,14 @@ outcome<nothing> sandbox::build(creation& work) {
   work.group = TRY(make_cgroup({options_.cgroup_root, options_.lenient_cgroups}, *work.plan));
   if (*work.target->cancelled)
     return fail(errc::cancelled, "killed while it was created");
+  work.mount_namespace = TRY(new_mount_namespace());
   launch_request request;
   request.process = &work.plan->process;
   request.seccomp = &work.plan->seccomp;
   request.group = work.group.get();
   request.container = work.plan.get();
   request.pid_namespace = work.pid_namespace;
+  request.mount_namespace = work.mount_namespace.get();
   request.ipc_namespace = work.ipc_namespace;
   request.uts_namespace = work.uts_namespace;
   request.pipe_bytes = options_.pipe_bytes;
@@ -134,6 +137,7 @@ void sandbox::install(const std::shared_ptr<creation>& work, outcome<nothing> bu
   target.plan = work->plan;
   target.group = work->group;
   target.mount_points = work->mount_points;
+  target.mount_namespace = std::move(work->mount_namespace);
   if (!built)
     return init_ready(work, tl::unexpected(std::move(built).error()));
   auto init = std::make_shared<process>(io_, target.id(), work->plan->process.terminal);
@@ -221,8 +225,18 @@ void sandbox::take_down(std::shared_ptr<container> gone, milliseconds deadline,
           one->close_streams();
         containers_.erase(gone->id());
         log::info("sandbox", "container {} removed", gone->id());
+        let_go_of_mounts(*gone);
         done(std::move(result));
       });
+}
+
+/// Nobody waits for it, since the host may be slow.
+void sandbox::let_go_of_mounts(container& gone) {
+  if (!gone.mount_namespace)
+    return;
+  mounts_.keep(std::move(gone.mount_namespace));
+  if (auto runs = workers_.run([this] { mounts_.let_go(); }); !runs)
+    log::debug("sandbox", "mounts are kept until the next removal: {}", runs.error().text);
 }
 
 void sandbox::exec_process(const grpc::ExecProcessRequest& request, answer<nothing> done) {

@@ -5,6 +5,7 @@
 #include "guest/agent/core/oom_watch.hpp"
 #include "guest/agent/core/reaper.hpp"
 #include "guest/agent/core/workers.hpp"
+#include "guest/agent/launch/mount_namespace.hpp"
 #include "guest/agent/storage/storage.hpp"
 #include "messages/vocabulary/outcome.hpp"
 #include "messages/vocabulary/unique_fd.hpp"
@@ -97,6 +98,7 @@ private:
   [[nodiscard]] outcome<nothing> build(creation& work);
   void install(const std::shared_ptr<creation>& work, outcome<nothing> built);
   void init_ready(const std::shared_ptr<creation>& work, outcome<void> ready);
+  void let_go_of_mounts(container& gone);
   void take_down(std::shared_ptr<container> gone, milliseconds deadline, answer<nothing> done);
   [[nodiscard]] outcome<exec_admission> admit_exec(const grpc::ExecProcessRequest& request);
   void launched_exec(const std::shared_ptr<container>& in, const std::string& exec,
@@ -111,6 +113,7 @@ private:
   reaper reaper_;
   oom_watch oom_;
   storage_table storages_;
+  mount_keeper mounts_;
   std::map<std::string, std::shared_ptr<container>, std::less<>> containers_;
   std::string id_; ///< Empty before CreateSandbox.
   bool ending_ = false;
