@@ -3,8 +3,7 @@
 #include "actors/agent/agent_actor.hpp"
 #include "actors/container/container_actor.hpp"
 #include "actors/devices/device_actor.hpp"
-#include "actors/devices/virtio/fs/device.hpp"
-#include "actors/devices/virtio/vsock/device.hpp"
+#include "actors/devices/pod/device_parts.hpp"
 #include "actors/dispatcher.hpp"
 #include "actors/sandbox/hypervisor/asio_watcher.hpp"
 #include "actors/sandbox/hypervisor/builtin/builtin.hpp"
@@ -30,8 +29,6 @@ constexpr milliseconds default_stop_patience{20'000};
 /// Pause before a part that is being restarted is asked again; doubles up to the second.
 constexpr milliseconds first_retry{2};
 constexpr milliseconds longest_retry{200};
-/// The guest's end of the vsock device; 3 is the first number not reserved.
-constexpr std::uint64_t guest_cid = 3;
 
 /// There is always a plan, so that a pod's configuration can arm it.
 runtime_options with_faults(runtime_options options) {
@@ -40,13 +37,19 @@ runtime_options with_faults(runtime_options options) {
   return options;
 }
 
-/// A pod's actors are some ten; more restarts than this within the window end the pod.
-actors::supervisor_args pod_tree(std::function<std::vector<actors::child_spec>()> children) {
+/// More restarts within the window than this end a supervisor of a pod's: the pod, or, counted as
+/// one restart of the pod's, its machine's actors, which find their ledgers again.
+constexpr std::uint32_t most_restarts = 10;
+
+actors::supervisor_args tree_of(std::function<std::vector<actors::child_spec>()> children) {
   actors::supervisor_args out;
-  out.policy.max_restarts = 10;
+  out.policy.max_restarts = most_restarts;
   out.children = std::move(children);
   return out;
 }
+
+/// Its children end at once unless a thread hangs.
+constexpr actors::child_options machine_tree{restart_mode::permanent, milliseconds{15'000}};
 
 /// Everything of one pod that outlives its actors.
 struct pod_parts {
@@ -55,10 +58,11 @@ struct pod_parts {
   machine_args machine;
   agent_args agent;
   sharefs_args sharefs;
-  device_args vsock;
-  device_args fs;
+  std::vector<device_args> devices;
   device_manager_args manager;
   device_manager_ref manager_place;
+  /// Of machine, processors and devices.
+  actors::ref<actors::supervisor_actor> machine_supervisor;
 };
 
 /// A container's supervisor must outlast the way down of the container in it. It is not restarted:
@@ -98,9 +102,14 @@ public:
   outcome<void> begin();
   outcome<void> add_sandbox(sandbox_options options);
   outcome<void> remove_sandbox(const sandbox_id& id);
-  void boot(const sandbox_id& id, milliseconds patience, reply_box<void> reply);
+  template <class Order>
+  void ask_sandbox(const sandbox_id& id, const char* stage, milliseconds patience,
+                   reply_box<void> reply);
+  template <class Answer>
+  void ask_until(time_point end, milliseconds pause, reply_box<Answer> reply,
+                 std::function<void(reply_box<Answer>)> ask);
   template <class Command>
-  void submit(task_call<Command> call, milliseconds pause);
+  void submit(task_call<Command> call);
   asio::io_context& io() { return io_.context(); }
   outcome<void> stop(milliseconds patience);
 
@@ -108,10 +117,12 @@ private:
   static actors::system_options system_options_of(const runtime_options& options);
   std::shared_ptr<pod_parts> make_parts(const sandbox_options& options);
   pod_ptr make_pod(const sandbox_options& options);
-  void add_devices(pod_parts& parts, const std::string& path);
+  static std::vector<device_parts> parts_of_devices(const pod_parts& parts);
+  static void add_devices(pod_parts& parts);
   std::shared_ptr<hypervisor::driver> make_driver(const pod_ptr& pod, const std::string& name,
                                                   hypervisor::event_handler tell);
-  std::vector<actors::child_spec> children_of(const std::shared_ptr<pod_parts>& parts);
+  static std::vector<actors::child_spec> machine_children_of(const pod_parts& parts);
+  static std::vector<actors::child_spec> children_of(const std::shared_ptr<pod_parts>& parts);
   void pod_given_up(const std::shared_ptr<pod_parts>& parts, const failure& why);
   template <class Message>
   outcome<void> ask_root(const char* stage, Message message);
@@ -169,57 +180,56 @@ pod_ptr runtime::core::make_pod(const sandbox_options& options) {
   place.directory = options.directory;
   place.token = pod::new_token();
   place.share_tag = prepare::share_tag;
-  place.sockets = {options.directory + "/vsock.vhost", options.directory + "/fs.vhost",
-                   options.directory + "/vsock"};
-  return pod_ptr{new pod_context{options.id,
-                                 std::move(place),
-                                 options.values.value_or(config::config{}),
-                                 options.values.has_value(),
-                                 nullptr,
-                                 {},
-                                 {},
-                                 {},
-                                 {},
-                                 fx_,
-                                 io_.context(),
-                                 *workers_,
-                                 options_.faults,
-                                 options_.cache_directory,
-                                 [id = options.id, tell = options_.on_event](event::any what) {
-                                   if (tell)
-                                     tell({id, std::chrono::system_clock::now(), std::move(what)});
-                                 }}};
+  place.bare = options.bare;
+  place.disks = options.disks;
+  return pod_ptr{new pod_context{
+      options.id,
+      std::move(place),
+      options.values.value_or(config::config{}),
+      options.values.has_value(),
+      nullptr,
+      {},
+      {},
+      {},
+      {},
+      fx_,
+      io_.context(),
+      *workers_,
+      options_.faults,
+      options_.cache_directory,
+      [id = options.id, tell = options_.on_event](event::any what) {
+        if (tell)
+          tell({id, std::chrono::system_clock::now(), std::move(what)});
+      },
+      [id = options.id, tell = options_.on_machine_end](const hypervisor::exit_info& how) {
+        if (tell)
+          tell(id, how);
+      }}};
 }
 
-void runtime::core::add_devices(pod_parts& parts, const std::string& path) {
+/// In the order in which the guest finds them.
+std::vector<device_parts> runtime::core::parts_of_devices(const pod_parts& parts) {
   const auto& pod = parts.pod;
-  // The listening end outlives the device logic, and goes with the device.
-  const auto end = std::make_shared<std::shared_ptr<vsock::endpoint>>();
-  device_parts vsock;
-  vsock.name = "vsock";
-  vsock.socket = "vsock.vhost";
-  vsock.files = {"vsock"};
-  vsock.make = [path = pod->place.sockets.agent,
-                end]() -> outcome<std::unique_ptr<virtio::device>> {
-    if (!*end)
-      *end = TRY(vsock::endpoint::listen(path));
-    return std::make_unique<vsock::device>(guest_cid, *end);
+  const auto& place = pod->place;
+  const auto threads = [pod] {
+    return static_cast<std::uint16_t>(pod->values.budgets.share_threads);
   };
-  vsock.release = [end] { end->reset(); };
-  device_parts fs;
-  fs.name = "fs";
-  fs.socket = "fs.vhost";
-  fs.make = [session = parts.sharefs.ledger->session,
-             pod]() -> outcome<std::unique_ptr<virtio::device>> {
-    virtio::fs_options options;
-    options.tag = pod->place.share_tag;
-    options.threads = static_cast<std::uint16_t>(pod->values.budgets.share_threads);
-    return TRY(virtio::fs_device::make(session, std::move(options)));
-  };
-  parts.vsock = {pod, std::move(vsock), std::make_shared<device_ledger>(),
-                 device_ref{path + "/vsock"}};
-  parts.fs = {pod, std::move(fs), std::make_shared<device_ledger>(), device_ref{path + "/fs"}};
-  parts.manager = {pod, {parts.vsock.me, parts.fs.me}};
+  const auto engine = [pod] { return disk_engine(pod->values.hypervisor(pod->chosen.hypervisor)); };
+  std::vector<device_parts> out{
+      vsock_parts(place), fs_parts(place, parts.sharefs.ledger->session, threads), rng_parts()};
+  for (std::size_t i = 0; i < place.disks.size(); ++i)
+    out.push_back(disk_parts(place, i, pod->faults, engine));
+  return out;
+}
+
+void runtime::core::add_devices(pod_parts& parts) {
+  const auto& path = parts.machine_supervisor.path();
+  parts.manager = {parts.pod, {}};
+  for (auto& one : parts_of_devices(parts)) {
+    const device_ref place{path + "/" + one.name};
+    parts.devices.push_back({parts.pod, std::move(one), std::make_shared<device_ledger>(), place});
+    parts.manager.devices.push_back(place);
+  }
   parts.manager_place = device_manager_ref{path + "/devices"};
 }
 
@@ -240,9 +250,11 @@ std::shared_ptr<pod_parts> runtime::core::make_parts(const sandbox_options& opti
   out->pod = make_pod(options);
   auto& logic = out->logic;
   logic.pod = out->pod;
-  logic.ledger = std::make_shared<sandbox_ledger>(sandbox_ledger{sandbox_state{options.id}});
+  logic.ledger =
+      std::make_shared<sandbox_ledger>(sandbox_ledger{sandbox_state{options.id, !options.bare}});
   logic.me = sandbox_ref{path + "/sandbox"};
-  logic.machine = machine_ref{path + "/machine"};
+  out->machine_supervisor = actors::ref<actors::supervisor_actor>{path + "/machine"};
+  logic.machine = machine_ref{path + "/machine/machine"};
   logic.agent = agent_ref{path + "/agent"};
   const sharefs_ref sharefs{path + "/sharefs"};
   logic.supervisor = actors::ref<actors::supervisor_actor>{path};
@@ -250,7 +262,7 @@ std::shared_ptr<pod_parts> runtime::core::make_parts(const sandbox_options& opti
                   std::make_shared<machine_ledger>(),
                   logic.machine,
                   logic.me,
-                  logic.supervisor,
+                  out->machine_supervisor,
                   [this, pod = out->pod](const std::string& name, hypervisor::event_handler tell) {
                     return make_driver(pod, name, std::move(tell));
                   }};
@@ -261,7 +273,7 @@ std::shared_ptr<pod_parts> runtime::core::make_parts(const sandbox_options& opti
       out->pod,
       std::make_shared<sharefs_ledger>(sharefs_ledger{std::make_shared<fuse::session>(bounds), {}}),
       sharefs};
-  add_devices(*out, path);
+  add_devices(*out);
   logic.devices = out->manager_place;
   logic.make_container = [pod = logic, sharefs](const create_task& request, std::uint32_t pid,
                                                 bool ready) {
@@ -272,13 +284,20 @@ std::shared_ptr<pod_parts> runtime::core::make_parts(const sandbox_options& opti
   return out;
 }
 
+std::vector<actors::child_spec> runtime::core::machine_children_of(const pod_parts& parts) {
+  std::vector<actors::child_spec> out{
+      actors::child(parts.machine.me, {}, run_machine, parts.machine)};
+  for (const auto& device : parts.devices)
+    out.push_back(actors::child(device.me, {}, run_device, device));
+  out.push_back(actors::child(parts.manager_place, {}, run_device_manager, parts.manager));
+  return out;
+}
+
 std::vector<actors::child_spec>
 runtime::core::children_of(const std::shared_ptr<pod_parts>& parts) {
+  const auto machine = tree_of([parts] { return machine_children_of(*parts); });
   return {
-      actors::child(parts->machine.me, {}, run_machine, parts->machine),
-      actors::child(parts->vsock.me, {}, run_device, parts->vsock),
-      actors::child(parts->fs.me, {}, run_device, parts->fs),
-      actors::child(parts->manager_place, {}, run_device_manager, parts->manager),
+      actors::child(parts->machine_supervisor, machine_tree, actors::supervise, machine),
       actors::child(parts->sharefs.me, {}, run_sharefs, parts->sharefs),
       actors::child(parts->agent.me, {}, run_agent, parts->agent),
       actors::child(parts->logic.me, {}, run_sandbox, parts->logic),
@@ -297,9 +316,12 @@ outcome<void> runtime::core::ask_root(const char* stage, Message message) {
 }
 
 outcome<void> runtime::core::add_sandbox(sandbox_options options) {
+  if (options.disks.size() > max_disks)
+    return fail(errc::invalid_argument, "disks: {} are more than {}", options.disks.size(),
+                max_disks);
   const auto parts = make_parts(options);
   TRY(registry_->add(options.id, parts->logic.me));
-  auto tree = pod_tree([this, parts] { return children_of(parts); });
+  auto tree = tree_of([parts] { return children_of(parts); });
   tree.observe = [this, parts](const actors::supervision_event& what) {
     if (what.what == actors::supervision_event::kind::escalated)
       pod_given_up(parts, what.why.value_or(failure{}));
@@ -331,8 +353,8 @@ void runtime::core::pod_given_up(const std::shared_ptr<pod_parts>& parts, const 
         if (const auto& driver = parts->machine.ledger->driver)
           (void)driver->stop(end);
         parts->pod->board.clear();
-        parts->vsock.ledger->link.reset();
-        parts->fs.ledger->link.reset();
+        for (const auto& device : parts->devices)
+          device.ledger->link.reset();
         if (parts->pod->journal)
           (void)pod::close_directory(parts->pod->place.directory, *parts->pod->journal, end);
         return {};
@@ -347,28 +369,44 @@ void runtime::core::pod_given_up(const std::shared_ptr<pod_parts>& parts, const 
 // -- commands
 // --------------------------------------------------------------------------------------
 
-void runtime::core::boot(const sandbox_id& id, milliseconds patience, reply_box<void> reply) {
+/// Asks again, a little later each time, while the part that answers is being restarted.
+template <class Answer>
+void runtime::core::ask_until(time_point end, milliseconds pause, reply_box<Answer> reply,
+                              std::function<void(reply_box<Answer>)> ask) {
+  auto again = [this, end, pause, reply, ask](outcome<Answer> result) {
+    const auto over = end - monotonic_clock::now() <= pause || stopped_;
+    if (result || !retryable(result.error().code) || over)
+      return reply.answer(std::move(result));
+    auto timer = std::make_shared<asio::steady_timer>(io_.context(), pause);
+    timer->async_wait([this, end, pause, reply, ask, timer](const asio::error_code& error) {
+      if (!error)
+        ask_until(end, std::min(pause * 2, longest_retry), reply, ask);
+    });
+  };
+  ask(reply_box<Answer>{std::move(again)});
+}
+
+template <class Order>
+void runtime::core::ask_sandbox(const sandbox_id& id, const char* stage, milliseconds patience,
+                                reply_box<void> reply) {
   const auto place = registry_->find(id);
   if (!place)
     return reply.answer(tl::unexpected(place.error()));
-  actors_.ask(*place, patience, "boot", boot_sandbox{}, std::move(reply));
+  const auto end = monotonic_clock::now() + patience;
+  ask_until<void>(
+      end, first_retry, std::move(reply), [this, place = *place, stage, end](reply_box<void> box) {
+        const auto left = std::chrono::duration_cast<milliseconds>(end - monotonic_clock::now());
+        actors_.ask(place, left, stage, Order{}, std::move(box));
+      });
 }
 
 template <class Command>
-void runtime::core::submit(task_call<Command> call, milliseconds pause) {
+void runtime::core::submit(task_call<Command> call) {
   using answer = typename Command::reply;
-  auto again = [this, original = call, pause](outcome<answer> result) {
-    const auto left = original.command.context.left(monotonic_clock::now());
-    if (result || !retryable(result.error().code) || left <= pause || stopped_)
-      return original.reply.answer(std::move(result));
-    auto timer = std::make_shared<asio::steady_timer>(io_.context(), pause);
-    timer->async_wait([this, original, pause, timer](const asio::error_code& error) {
-      if (!error)
-        submit(original, std::min(pause * 2, longest_retry));
-    });
-  };
-  call.reply = reply_box<answer>{std::move(again)};
-  actors::tell(dispatcher_, std::move(call));
+  ask_until<answer>(call.command.context.deadline, first_retry, call.reply,
+                    [this, call](reply_box<answer> box) {
+                      actors::tell(dispatcher_, task_call<Command>{call.command, std::move(box)});
+                    });
 }
 
 // -- the public face
@@ -395,11 +433,19 @@ outcome<void> runtime::remove_sandbox(const sandbox_id& id) {
 }
 
 void runtime::boot(const sandbox_id& id, milliseconds patience, reply_box<void> reply) {
-  core_->boot(id, patience, std::move(reply));
+  core_->ask_sandbox<boot_sandbox>(id, "boot", patience, std::move(reply));
+}
+
+void runtime::pause(const sandbox_id& id, milliseconds patience, reply_box<void> reply) {
+  core_->ask_sandbox<pause_sandbox>(id, "pause", patience, std::move(reply));
+}
+
+void runtime::resume(const sandbox_id& id, milliseconds patience, reply_box<void> reply) {
+  core_->ask_sandbox<resume_sandbox>(id, "resume", patience, std::move(reply));
 }
 
 void runtime::submit(any_task_call call) {
-  std::visit([this](auto& typed) { core_->submit(std::move(typed), first_retry); }, call);
+  std::visit([this](auto& typed) { core_->submit(std::move(typed)); }, call);
 }
 
 asio::io_context& runtime::io() {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "actors/sandbox/hypervisor/hypervisor.hpp"
+#include "actors/vcpu/machine_plan.hpp"
 #include "config/config.hpp"
 #include "messages/events.hpp"
 #include "messages/task_call.hpp"
@@ -10,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace troupe {
 
@@ -20,6 +23,9 @@ struct runtime_options {
   std::function<void(const event::record&)> on_event;
   /// A sandbox ended without being asked: its supervisor gave up. What it held has been undone.
   std::function<void(const sandbox_id&, const failure&)> on_sandbox_lost;
+  /// A sandbox's machine, which ran, has ended: by itself or by a shutdown. Told once, before what
+  /// belonged to it is undone; from actor threads; must not block.
+  std::function<void(const sandbox_id&, const hypervisor::exit_info&)> on_machine_end;
   /// Where the probe of /dev/kvm is remembered; an existing folder of mode 0700.
   std::string cache_directory;
   /// Threads that serve the queues of all machines.
@@ -34,6 +40,12 @@ struct sandbox_options {
   std::string directory;
   /// Without it the configuration files and the bundle's annotations are read when it boots.
   std::optional<config::config> values;
+  /// The configuration's kernel is the whole payload: an ELF file without an agent of ours, and no
+  /// need of an initrd. Such a sandbox is booted by boot(), ends with its machine or by
+  /// shutdown_sandbox, and holds no containers. The built-in VMM's alone.
+  bool bare = false;
+  /// Opened when the machine boots; at most max_disks.
+  std::vector<machine_disk> disks{};
 };
 
 /// A host of sandboxes within one process: the composition root, and the way to embed Troupe.
@@ -52,11 +64,17 @@ public:
   ~runtime();
 
   /// Makes the actors of one pod; its machine boots with the first create_task or with boot().
-  /// already_exists. Blocks for an instant; not from a thread of the runtime.
+  /// already_exists, invalid_argument. Blocks for an instant; not from a thread of the runtime.
   [[nodiscard]] outcome<void> add_sandbox(sandbox_options options);
 
-  /// Boots the machine ahead of any container.
+  /// Boots the machine ahead of any container; answered when its agent answers, or when a bare
+  /// payload runs; with how that ended, if it was quicker.
   void boot(const sandbox_id& id, milliseconds patience, reply_box<void> reply);
+
+  /// Stops the machine, processors and devices, or lets it go on; see pause_machine. Its containers
+  /// stand still and commands to them wait.
+  void pause(const sandbox_id& id, milliseconds patience, reply_box<void> reply);
+  void resume(const sandbox_id& id, milliseconds patience, reply_box<void> reply);
 
   /// Hands a command in. A part that is being restarted is asked again until the command's
   /// deadline.

@@ -21,6 +21,15 @@ struct boot_sandbox {
   request_context context;
 };
 
+/// Stops or continues the pod's machine as a whole; see pause_machine. failed_precondition: it is
+/// not running.
+struct pause_sandbox {
+  request_context context;
+};
+struct resume_sandbox {
+  request_context context;
+};
+
 /// One pod: the order in which its parts come up and go down, and which containers it holds.
 using sandbox_actor = actors::protocol<
     actors::notice<task_call<create_task>>, actors::notice<task_call<exec_process>>,
@@ -29,6 +38,7 @@ using sandbox_actor = actors::protocol<
     actors::notice<task_call<get_state>>, actors::notice<task_call<resize_pty>>,
     actors::notice<task_call<close_io>>, actors::notice<task_call<delete_process>>,
     actors::notice<task_call<shutdown_sandbox>>, actors::request<boot_sandbox, void>,
+    actors::request<pause_sandbox, void>, actors::request<resume_sandbox, void>,
     actors::notice<container_removed>, actors::notice<machine_lost>, actors::notice<part_lost>>;
 using sandbox_ref = actors::ref<sandbox_actor>;
 
@@ -46,3 +56,5 @@ using dispatcher_actor = actors::protocol<
 TROUPE_LOCAL_MESSAGE(troupe::container_removed)
 TROUPE_LOCAL_MESSAGE(troupe::part_lost)
 TROUPE_LOCAL_MESSAGE(troupe::boot_sandbox)
+TROUPE_LOCAL_MESSAGE(troupe::pause_sandbox)
+TROUPE_LOCAL_MESSAGE(troupe::resume_sandbox)

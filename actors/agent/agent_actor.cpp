@@ -20,6 +20,8 @@ using shared_args = std::shared_ptr<const agent_args>;
 
 /// One attempt to connect may take this long; a device that accepts and is silent must not hold us.
 constexpr milliseconds log_dial_patience{2000};
+/// An agent that let a deadline pass has this long to show that it lives.
+constexpr milliseconds probe_patience{5000};
 
 agent::agent_timeouts timeouts_of(const config::config& values) {
   agent::agent_timeouts out;
@@ -31,7 +33,7 @@ agent::agent_timeouts timeouts_of(const config::config& values) {
 agent::dial_options dial_options_of(const shared_args& args, std::uint32_t port,
                                     time_point deadline) {
   agent::dial_options out;
-  out.path = args->pod->place.sockets.agent;
+  out.path = args->pod->place.agent_socket();
   out.port = port;
   out.deadline = deadline;
   out.per_try = args->pod->values.agent().dial_timeout;
@@ -56,13 +58,35 @@ auto invoke(self_pointer self, const shared_args& args, const agent::rpc<Request
       });
 }
 
+void closed(const shared_args& args, const failure& why);
+
+/// A request was not answered in time. Slow is no fault, but a guest that says nothing at all is
+/// lost: nothing in it can be ended in order.
+void probe(self_pointer self, const shared_args& args) {
+  if (!args->ledger->client || args->pod->paused || std::exchange(self->state.probing, true))
+    return;
+  request_context context;
+  context.deadline = actors::now(self) + probe_patience;
+  invoke(self, args, agent::call::check, {}, context)
+      .then([self](const grpc::HealthCheckResponse&) { self->state.probing = false; },
+            [self, args](const failure& why) {
+              self->state.probing = false;
+              if (why.code == errc::deadline_exceeded && !args->pod->paused)
+                closed(args, {errc::agent_gone, "the agent does not answer: " + why.text, 0});
+            });
+}
+
 /// The same for requests that are answered with nothing.
 template <class Request, class Response>
 answer<void> relay(self_pointer self, const shared_args& args,
                    const agent::rpc<Request, Response>& what,
                    const std::type_identity_t<Request>& request, const request_context& context) {
   const reply_guard<void> reply{self};
-  auto failed = [reply](failure why) { reply.answer(tl::unexpected(std::move(why))); };
+  auto failed = [self, args, reply](failure why) {
+    if (why.code == errc::deadline_exceeded)
+      probe(self, args);
+    reply.answer(tl::unexpected(std::move(why)));
+  };
   if constexpr (std::is_void_v<Response>)
     invoke(self, args, what, request, context).then([reply] { reply.answer({}); }, failed);
   else
@@ -182,9 +206,11 @@ answer<void> remove(self_pointer self, const shared_args& args, const guest_remo
   const reply_guard<void> reply{self};
   invoke(self, args, agent::call::remove_container, request, wanted.context)
       .then([reply] { reply.answer({}); },
-            [reply](failure why) {
+            [self, args, reply](failure why) {
               if (why.code == errc::not_found)
                 return reply.answer({});
+              if (why.code == errc::deadline_exceeded)
+                probe(self, args);
               reply.answer(tl::unexpected(std::move(why)));
             });
   return reply;

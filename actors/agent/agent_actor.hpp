@@ -1,9 +1,9 @@
 #pragma once
 
-#include "actors/supervision/spawn.hpp"
 #include "actors/agent/agent_client.hpp"
 #include "actors/agent/log_forwarder.hpp"
 #include "actors/sandbox/pod/pod_context.hpp"
+#include "actors/supervision/spawn.hpp"
 #include "messages/agent.hpp"
 #include "messages/sandbox.hpp"
 
@@ -26,7 +26,10 @@ struct agent_args {
   sandbox_ref owner;
 };
 
-struct agent_body {};
+struct agent_body {
+  agent_body() = default;
+  bool probing = false; ///< it is being asked whether it lives
+};
 
 [[nodiscard]] agent_actor::behavior_type run_agent(agent_actor::stateful_pointer<agent_body> self,
                                                    agent_args args);

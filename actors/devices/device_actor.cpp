@@ -41,9 +41,9 @@ void tell_owner(const device_ref& me, vhost_user::session_event what,
 }
 
 outcome<void> listen_for_front_end(const device_args& args) {
-  TRY(journal_file(args, args.parts.socket));
+  TRY(journal_file(args, socket_file(args.parts.name)));
   auto listener =
-      TRY(devices::listen_unix(args.pod->place.directory + "/" + args.parts.socket, backlog));
+      TRY(devices::listen_unix(args.pod->place.device_socket(args.parts.name), backlog));
   auto device = TRY(args.parts.make());
   args.ledger->link =
       std::make_shared<transport::link_of<vhost_user::session>>(TRY(vhost_user::session::start(
@@ -54,8 +54,8 @@ outcome<void> listen_for_front_end(const device_args& args) {
 
 // -- for a machine of this process
 
-outcome<std::shared_ptr<bus::target>> join_machine(const device_args& args,
-                                                   const mmio::attachment& at) {
+outcome<std::shared_ptr<mmio::session>> join_machine(const device_args& args,
+                                                     const mmio::attachment& at) {
   auto device = TRY(args.parts.make());
   mmio::session_options where;
   where.base = at.window.registers.start;
@@ -63,12 +63,10 @@ outcome<std::shared_ptr<bus::target>> join_machine(const device_args& args,
   transport::device_host::hooks tell;
   tell.activated = [me = args.me] { log::debug(me.path(), "the guest's driver runs"); };
   tell.failed = [me = args.me](const failure& why) { actors::tell(me, device_failed{why}); };
-  auto session = TRY(mmio::session::start(std::move(device), at.ram, args.pod->workers.pick(),
-                                          *at.machine, where, std::move(tell)));
-  auto registers = session->registers();
-  args.ledger->link =
-      std::make_shared<transport::link_of<mmio::session>>(std::move(session), at.machine);
-  return registers;
+  std::shared_ptr<mmio::session> session = TRY(mmio::session::start(
+      std::move(device), at.ram, args.pod->workers.pick(), *at.machine, where, std::move(tell)));
+  args.ledger->link = std::make_shared<transport::link_of<mmio::session>>(session, at.machine);
+  return session;
 }
 
 // -- either way

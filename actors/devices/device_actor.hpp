@@ -1,31 +1,16 @@
 #pragma once
 
-#include "actors/supervision/spawn.hpp"
+#include "actors/devices/pod/device_parts.hpp"
 #include "actors/devices/transport/link.hpp"
 #include "actors/sandbox/pod/pod_context.hpp"
+#include "actors/supervision/spawn.hpp"
 #include "actors/supervision/supervisor_state.hpp"
 #include "messages/devices.hpp"
 
-#include <functional>
 #include <memory>
-#include <string>
 #include <vector>
 
 namespace troupe {
-
-/// One device as its control actor needs to know it.
-struct device_parts {
-  /// "vsock", "fs".
-  std::string name;
-  /// Where the hypervisor connects, beneath the pod's folder.
-  std::string socket;
-  /// Other files the device makes beneath the pod's folder; journalled with the socket.
-  std::vector<std::string> files;
-  /// The logic, over state that outlives it. Called again after a crash.
-  std::function<outcome<std::unique_ptr<virtio::device>>()> make;
-  /// Lets go of that state. May be empty.
-  std::function<void()> release;
-};
 
 /// What outlives the control actor: rings, memory and sockets stay with the session behind the
 /// link, since QEMU never reconnects and our own guest knows of no restart.

@@ -49,6 +49,8 @@ struct sandbox {
   void new_container(const task_call<create_task>& call) const;
   void removed(const container_id& id) const;
   void shut_down(const task_call<shutdown_sandbox>& call) const;
+  template <class Order>
+  [[nodiscard]] actors::answer<void> move(const char* verb, Order order, bool stands) const;
   void tell_containers(const machine_lost& news) const;
   template <class Command>
   void pass(const task_call<Command>& call) const;
@@ -356,6 +358,31 @@ void sandbox::shut_down(const task_call<shutdown_sandbox>& call) const {
   }
 }
 
+template <class Order>
+actors::answer<void> sandbox::move(const char* verb, Order order, bool stands) const {
+  if (state().phase() != sandbox_phase::running)
+    return actors::to_caf(
+        {errc::failed_precondition,
+         fmt::format("{}: sandbox {} is {}", verb, state().id(), name(state().phase())), 0});
+  actors::reply_guard<void> reply{self};
+  if (stands)
+    args->pod->paused = true; // ahead, so that nobody takes silence for death
+  actors::ask_again(
+      self, args->machine,
+      std::min(order.context.left(actors::now(self)), values().runtime.effect_timeout), verb, order)
+      .then(
+          [pod = args->pod, stands, reply] {
+            pod->paused = stands;
+            reply.answer({});
+          },
+          [pod = args->pod, stands, reply](const failure& why) {
+            if (stands)
+              pod->paused = false;
+            reply.answer(tl::unexpected(why));
+          });
+  return reply;
+}
+
 actors::answer<void> boot(const sandbox& it) {
   if (it.state().phase() == sandbox_phase::running)
     return {};
@@ -390,6 +417,12 @@ sandbox_actor::behavior_type run_sandbox(sandbox_actor::stateful_pointer<sandbox
       [it](const task_call<delete_process>& call) { it.pass(call); },
       [it](const task_call<shutdown_sandbox>& call) { it.shut_down(call); },
       [it](const boot_sandbox&) { return boot(it); },
+      [it](const pause_sandbox& order) {
+        return it.move("pause", pause_machine{order.context}, true);
+      },
+      [it](const resume_sandbox& order) {
+        return it.move("resume", resume_machine{order.context}, false);
+      },
       [it](const container_removed& news) { it.removed(news.id); },
       [it](const machine_lost& news) { it.turn_round(news.why); },
       [it](const part_lost& news) { it.turn_round(news.why); },

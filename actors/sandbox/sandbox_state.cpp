@@ -31,7 +31,7 @@ boot_stage sandbox_state::next_up() const noexcept {
 
 void sandbox_state::reached(boot_stage stage) noexcept {
   reached_ = stage;
-  if (phase_ == sandbox_phase::booting && stage == last_boot_stage)
+  if (phase_ == sandbox_phase::booting && stage == last_)
     phase_ = sandbox_phase::running;
 }
 
@@ -54,6 +54,8 @@ void sandbox_state::undone(boot_stage stage) noexcept {
 }
 
 outcome<sandbox_state::admission> sandbox_state::admit(const create_task& request) {
+  if (last_ != boot_stage::agent)
+    return fail(errc::failed_precondition, "sandbox {} has no agent: its payload is bare", id_);
   const auto v = lifecycle::answer(phase_, lifecycle::command::create);
   if (lifecycle::refuses(v))
     return tl::unexpected(
@@ -61,8 +63,8 @@ outcome<sandbox_state::admission> sandbox_state::admit(const create_task& reques
   if (const auto known = containers_.find(request.container); known != containers_.end()) {
     if (known->second.bundle == request.bundle)
       return admission::same_again;
-    return fail(errc::already_exists, "container id: {} is in use in sandbox {}",
-                request.container, id_);
+    return fail(errc::already_exists, "container id: {} is in use in sandbox {}", request.container,
+                id_);
   }
   if (containers_.size() >= max_containers)
     return fail(errc::resource_exhausted, "sandbox {} holds {} containers", id_,
@@ -73,12 +75,14 @@ outcome<sandbox_state::admission> sandbox_state::admit(const create_task& reques
 
 outcome<void> sandbox_state::route(const container_id& id, lifecycle::command what) const {
   if (!containers_.contains(id))
-    return fail(errc::not_found, "{}: container {} is not in sandbox {}", lifecycle::name(what),
-                id, id_);
+    return fail(errc::not_found, "{}: container {} is not in sandbox {}", lifecycle::name(what), id,
+                id_);
   return {};
 }
 
-void sandbox_state::removed(const container_id& id) noexcept { containers_.erase(id); }
+void sandbox_state::removed(const container_id& id) noexcept {
+  containers_.erase(id);
+}
 
 std::vector<container_id> sandbox_state::containers() const {
   std::vector<container_id> out;

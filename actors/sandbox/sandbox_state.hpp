@@ -20,14 +20,15 @@ enum class boot_stage : std::uint8_t {
   machine,   ///< the virtual machine runs
   agent,     ///< the guest agent answers
 };
-inline constexpr boot_stage last_boot_stage = boot_stage::agent;
 
 [[nodiscard]] std::string_view name(boot_stage stage) noexcept;
 
 /// Every rule of one pod. It outlives the actor that runs it. One writer: that actor.
 class sandbox_state {
 public:
-  explicit sandbox_state(sandbox_id id) : id_(std::move(id)) {}
+  /// A machine without our agent is up with its last own stage, and holds no containers.
+  explicit sandbox_state(sandbox_id id, bool has_agent = true)
+      : id_(std::move(id)), last_(has_agent ? boot_stage::agent : boot_stage::machine) {}
 
   [[nodiscard]] const sandbox_id& id() const noexcept { return id_; }
   [[nodiscard]] lifecycle::sandbox_phase phase() const noexcept { return phase_; }
@@ -55,7 +56,8 @@ public:
 
   enum class admission : std::uint8_t { added, same_again };
   /// Takes a container in, or sees the same request again.
-  /// already_exists, resource_exhausted (max_containers), failed_precondition (the pod is ending).
+  /// already_exists, resource_exhausted (max_containers), failed_precondition (the pod is ending,
+  /// or has no agent).
   [[nodiscard]] outcome<admission> admit(const create_task& request);
   /// Whether `command` may go on to container `id`: not_found otherwise.
   [[nodiscard]] outcome<void> route(const container_id& id, lifecycle::command what) const;
@@ -67,6 +69,7 @@ public:
 
 private:
   sandbox_id id_;
+  boot_stage last_;
   lifecycle::sandbox_phase phase_ = lifecycle::sandbox_phase::fresh;
   boot_stage reached_ = boot_stage::none;
   std::optional<failure> reason_;

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace troupe::actors {
@@ -54,6 +55,9 @@ template <class State, class Base>
 class hosted final : public caf::stateful_actor<State, Base>, public hosted_actor {
 public:
   using parent = caf::stateful_actor<State, Base>;
+  // CAF would do so, and an aggregate takes the pointer for its first member: true, for a bool.
+  static_assert(!std::is_constructible_v<State, parent*>,
+                "a state is made from nothing; declare its default constructor");
   using init = std::function<typename Base::behavior_type(parent*)>;
 
   hosted(caf::actor_config& config, actor_identity identity, init start)

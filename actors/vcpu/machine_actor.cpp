@@ -23,7 +23,11 @@ struct machine {
   void launch(time_point deadline) const;
   void answer_starters(const outcome<machine_info>& with) const;
   [[nodiscard]] answer<void> stop(const stop_machine& order) const;
+  void go_on() const;
   void add_vcpus() const;
+  template <class Verb>
+  [[nodiscard]] answer<void> move(const char* verb, const request_context& context,
+                                  Verb verb_of) const;
   void heard(const hypervisor::machine_event& what) const;
   void ended(const hypervisor::exit_info& how) const;
 };
@@ -103,7 +107,7 @@ void machine::launch(time_point deadline) const {
             it.ledger().driver = made.driver;
             it.ledger().effect = made.effect;
             it.ledger().info = made.info;
-            it.ledger().running = true;
+            it.ledger().running = !it.ledger().ended;
             it.add_vcpus();
             it.answer_starters(made.info);
           },
@@ -136,16 +140,48 @@ answer<void> machine::stop(const stop_machine& order) const {
   return reply;
 }
 
+template <class Verb>
+answer<void> machine::move(const char* verb, const request_context& context, Verb verb_of) const {
+  if (const auto why = args->pod->fate.why())
+    return actors::to_caf(*why);
+  if (!ledger().running)
+    return actors::to_caf(
+        {errc::failed_precondition, fmt::format("{}: the machine does not run", verb), 0});
+  const reply_guard<void> reply{self};
+  const auto limit = args->pod->values.runtime.effect_timeout;
+  const auto end = std::min(context.deadline, actors::now(self) + limit);
+  actors::run_blocking(self, args->pod->fx,
+                       {args->pod->id.str(), std::string{verb} += " machine", end},
+                       [driver = ledger().driver, verb_of, end] { return verb_of(*driver, end); })
+      .then([reply] { reply.answer({}); },
+            [reply](const failure& why) { reply.answer(tl::unexpected(why)); });
+  return reply;
+}
+
+/// What became of the machine while nobody listened.
+void machine::go_on() const {
+  if (!ledger().running)
+    return;
+  if (const auto how = ledger().driver->wait(time_point{})) // A look, since that is past.
+    return ended(*how);
+  add_vcpus();
+}
+
 /// A facade for each processor; without one it runs all the same.
 void machine::add_vcpus() const {
-  const auto pod = args->supervisor.path();
-  for (const auto& port : ledger().driver->processors()) {
-    const vcpu_args child{port, vcpu_ref{fmt::format("{}/vcpu{}", pod, port->id())}};
-    ledger().vcpus.push_back(child.me);
+  const auto processors = ledger().driver->processors();
+  auto& places = ledger().vcpus;
+  for (std::size_t i = places.size(); i < processors.size(); ++i)
+    places.emplace_back(fmt::format("{}/vcpu{}", args->supervisor.path(), processors[i]->id()));
+  for (std::size_t i = 0; i < processors.size(); ++i) {
+    const vcpu_args child{processors[i], places[i]};
     actors::ask_again(self, args->supervisor, args->pod->values.runtime.effect_timeout, "add vcpu",
                       actors::add_child{actors::child(child.me, {}, run_vcpu, child)})
         .then([] {},
-              [path = child.me.path()](const failure& why) { log::error(path, "{}", why.text); });
+              [path = child.me.path()](const failure& why) {
+                if (why.code != errc::already_exists)
+                  log::error(path, "{}", why.text);
+              });
   }
 }
 
@@ -159,6 +195,8 @@ void machine::heard(const hypervisor::machine_event& what) const {
 
 void machine::ended(const hypervisor::exit_info& how) const {
   ledger().running = false;
+  if (std::exchange(ledger().ended, true))
+    return;
   const failure why{errc::machine_gone, "machine: " + how.text, 0};
   if (how.reason == hypervisor::end_reason::stopped)
     log::info(who(), "{}", how.text);
@@ -168,6 +206,7 @@ void machine::ended(const hypervisor::exit_info& how) const {
     actors::tell(one, vcpu_moved{vcpu::phase::ended});
   // First the fact, then the news: who asks later finds it, who listens now hears it.
   args->pod->fate.ended(why);
+  args->pod->machine_ended(how);
   actors::tell(args->owner, machine_lost{why});
 }
 
@@ -176,9 +215,18 @@ void machine::ended(const hypervisor::exit_info& how) const {
 machine_actor::behavior_type run_machine(machine_actor::stateful_pointer<machine_body> self,
                                          machine_args given) {
   const machine it{self, std::make_shared<const machine_args>(std::move(given))};
+  it.go_on();
   return {
       [it](const start_machine& order) { return it.start(order); },
       [it](const stop_machine& order) { return it.stop(order); },
+      [it](const pause_machine& order) {
+        return it.move("pause", order.context,
+                       [](auto& driver, time_point end) { return driver.pause(end); });
+      },
+      [it](const resume_machine& order) {
+        return it.move("resume", order.context,
+                       [](auto& driver, time_point end) { return driver.resume(end); });
+      },
       [it](const machine_news& news) { it.heard(news.what); },
   };
 }

@@ -23,6 +23,8 @@ struct machine_ledger {
   std::optional<journal::effect_id> effect;
   machine_info info;
   bool running = false;
+  /// Its end was told.
+  bool ended = false;
   /// Of a machine in this process.
   std::vector<vcpu_ref> vcpus;
 };
@@ -32,7 +34,7 @@ struct machine_args {
   std::shared_ptr<machine_ledger> ledger;
   machine_ref me;
   sandbox_ref owner;
-  /// Of this pod's actors; virtual processors are added to it.
+  /// Of the machine's actors; virtual processors are added to it.
   actors::ref<actors::supervisor_actor> supervisor;
   /// Makes a driver for the hypervisor of that name; its events come as machine_news.
   std::function<std::shared_ptr<hypervisor::driver>(const std::string&, hypervisor::event_handler)>

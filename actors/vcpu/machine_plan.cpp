@@ -16,13 +16,13 @@ std::string agent_parameters(const config::config& values) {
 
 /// Ours first, so that the operator's win.
 outcome<std::string> kernel_parameters(const config::config& values,
-                                       const hypervisor::choice& chosen) {
+                                       const hypervisor::choice& chosen, bool with_agent) {
   const auto kind = chosen.emulated_kvm ? kvm_kind::emulating : kvm_kind::hardware;
-  auto line = agent_parameters(values);
+  auto line = with_agent ? agent_parameters(values) : std::string{};
   for (const auto& words : {TRY(kernel_params_for(kind, chosen.tsc_khz)),
                             values.hypervisor(chosen.hypervisor).kernel_params})
     if (!words.empty())
-      line.append(" ").append(words);
+      line.append(line.empty() ? "" : " ").append(words);
   return line;
 }
 
@@ -49,21 +49,28 @@ void plan_builtin(hypervisor::machine_config& out, const config::hypervisor_conf
     out.max_vcpus = std::min(table.default_maxvcpus, hypervisor::max_vcpus_per_machine);
   out.hugepages = table.enable_hugepages;
   out.prealloc = table.enable_mem_prealloc;
-  out.disks = table.block_device_aio == "threads" ? hypervisor::disk_engine::threads
-                                                  : hypervisor::disk_engine::io_uring;
 }
 
 void plan_devices(hypervisor::machine_config& out, const machine_place& place) {
   hypervisor::vsock_device vsock;
-  vsock.socket_path = place.sockets.vsock;
+  vsock.socket_path = place.device_socket("vsock");
   out.devices.emplace_back(vsock);
   hypervisor::fs_device fs;
-  fs.socket_path = place.sockets.fs;
+  fs.socket_path = place.device_socket("fs");
   fs.tag = place.share_tag;
   out.devices.emplace_back(fs);
+  using kind = hypervisor::served_device::kind;
+  out.devices.emplace_back(hypervisor::served_device{kind::rng, "rng", place.device_socket("rng")});
+  for (std::size_t i = 0; i < place.disks.size(); ++i)
+    out.devices.emplace_back(
+        hypervisor::served_device{kind::blk, disk_name(i), place.device_socket(disk_name(i))});
 }
 
 } // namespace
+
+std::string disk_name(std::size_t index) {
+  return fmt::format("disk{}", index);
+}
 
 hypervisor::wishes hypervisor_wishes(const config::config& values) {
   return {values.runtime.hypervisor_name, values.qemu.allow_emulation,
@@ -80,7 +87,8 @@ outcome<hypervisor::machine_config> plan_machine(const config::config& values,
   out.run_directory = place.directory;
   out.accel = chosen.accel;
   out.emulated_kvm = chosen.emulated_kvm;
-  out.kernel_params = TRY(kernel_parameters(values, chosen));
+  out.bare = place.bare;
+  out.kernel_params = TRY(kernel_parameters(values, chosen, !place.bare));
   out.verbose = table.enable_debug;
   plan_guest(out, table);
   if (chosen.hypervisor == hypervisor::builtin_name)

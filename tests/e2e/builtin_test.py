@@ -66,7 +66,7 @@ def test_execs_files_and_no_other_process(bed):
 
 def test_actors_killed(bed):
     for actor in ("machine", "vcpu0", "vsock", "fs"):
-        builtin(bed, faults=f"actor:root/sandbox:*/{actor}:* kill @1")
+        builtin(bed, faults=f"actor:root/sandbox:*/machine/{actor}:* kill @1")
         result = bed.run("c1", "sh", "-c", "echo out; exit 7", options=["--env", NARROW],
                          patience=PATIENCE)
         assert (result.returncode, result.stdout) == (7, b"out\n"), (actor, result)

@@ -12,10 +12,11 @@ import bed as testbed
 # Every actor of a pod, and which of its messages are hit: the first ones come during the boot,
 # later ones while the container runs.
 ACTORS = {
-    "machine": (1,),
-    "vsock": (1,),
-    "fs": (1,),
-    "devices": (1,),
+    "machine/machine": (1,),
+    "machine/vsock": (1,),
+    "machine/fs": (1,),
+    "machine/rng": (1,),
+    "machine/devices": (1,),
     "sharefs": (1, 2),
     "agent": (1, 2, 3),
     "sandbox": (1, 2, 4),
@@ -49,7 +50,7 @@ def test_an_actor_that_keeps_failing_ends_its_pod(bed):
 
 def test_a_host_that_fails(bed):
     """Each effect on the host refused once: the error names it, and nothing is left."""
-    for effect in ("attach*vsock", "attach*fs", "prepare", "start*machine"):
+    for effect in ("attach*vsock", "attach*fs", "attach*rng", "prepare", "start*machine"):
         bed.configure(faults=f"fx:{effect}* fail(EIO) @1")
         result = bed.run("c1", "true")
         assert result.returncode != 0 and b"fault plan" in result.stderr, (effect, result)
@@ -81,6 +82,20 @@ def test_a_killed_machine(bed):
     events.close()
     exits = [e["exit_status"] for t, e in events.seen if t == "/tasks/exit"]
     assert exits == [137], events.seen
+
+
+def test_a_guest_that_falls_silent(bed):
+    """A kill that it does not answer is what ends it."""
+    bed.configure(agent={"request_timeout_ms": 2000})
+    bed.start("c1", "sleep", "1000")
+    (machine,) = children_of(daemon_of(bed, "c1"))
+    os.kill(machine, signal.SIGSTOP)
+    began = time.monotonic()
+    bed.ctr("task", "kill", "-s", "KILL", "c1", check=False)
+    bed.wait_for(lambda: "STOPPED" in bed.status("c1"), "STOPPED", patience=20)
+    assert time.monotonic() - began < 20
+    assert b"exit code 137" in bed.ctr("task", "delete", "c1", check=False).stderr
+    bed.ctr("container", "rm", "c1")
 
 
 def test_a_killed_daemon(bed):

@@ -46,18 +46,26 @@ config::config small_machine() {
   return out;
 }
 
-/// Where a pod's bundle, root file system and output are.
+constexpr const char* says_its_name = "echo $0; exit 7";
+/// The first disk's sectors and serial, and who feeds the guest's generator.
+constexpr const char* says_its_devices =
+    "cd /sys; busybox cat block/vda/size block/vda/serial class/misc/hw_random/rng_current; exit 7";
+
+/// Where a pod's bundle, root file system, disk and output are.
 struct place {
-  explicit place(const std::string& name) : id(name) {
+  explicit place(const std::string& name, const char* script = says_its_name) : id(name) {
     const auto root = folder.path() + "/root";
     fs::create_directories(root + "/bin");
     fs::copy_file("/bin/busybox", root + "/bin/busybox");
     fs::create_symlink("busybox", root + "/bin/sh");
     ctl::process_order order;
-    order.args = {"/bin/sh", "-c", "echo $0; exit 7", "from " + name};
+    order.args = {"/bin/sh", "-c", script, "from " + name};
     REQUIRE(ctl::write_bundle(folder.path(), ctl::bundle_json(order, root, name)));
     std::ofstream{out()};
+    std::ofstream{disk()};
+    fs::resize_file(disk(), mib(1));
   }
+  [[nodiscard]] std::string disk() const { return folder.path() + "/disk"; }
   [[nodiscard]] std::string out() const { return folder.path() + "/out"; }
   [[nodiscard]] std::string pod() const { return folder.path() + "/pod"; }
   [[nodiscard]] std::string said() const {
@@ -81,8 +89,10 @@ struct host {
     made = std::move(*runtime::start(std::move(options)));
   }
 
-  void add(const place& at) const {
-    REQUIRE(made->add_sandbox({*sandbox_id::parse(at.id), at.pod(), small_machine()}));
+  void add(const place& at, std::vector<machine_disk> disks = {}) const {
+    sandbox_options order{*sandbox_id::parse(at.id), at.pod(), small_machine()};
+    order.disks = std::move(disks);
+    REQUIRE(made->add_sandbox(std::move(order)));
   }
 
   template <class Command>
@@ -157,4 +167,23 @@ TEST_CASE("embedding: two machines in one process, each with its container") {
     CHECK(on.made->stop(patience));
   }
   CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("embedding: a machine has the disk it was given, and entropy of the host's") {
+  need(::geteuid() == 0, "must be root");
+  need(fs::exists(TROUPE_KERNEL), "no guest kernel: guest/kernel/build product build/guest");
+  log::set_level(log::level::warn);
+  const place at{"one", says_its_devices};
+  host on;
+  on.add(at, {{at.disk(), true, "troupe-disk"}});
+  on.create(at);
+  on.ask_init<start_process>(at);
+  CHECK(on.ask_init<wait_process>(at).status == 7);
+  CHECK(at.said() == "2048\ntroupe-disk" + std::string{"virtio_rng.0\n"});
+  on.ask_init<delete_process>(at);
+  // Its lock goes with the machine.
+  shutdown_sandbox order;
+  order.now = true;
+  CHECK(on.ask(at, order));
+  CHECK(on.made->remove_sandbox(*sandbox_id::parse(at.id)));
 }

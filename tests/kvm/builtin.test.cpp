@@ -1,6 +1,7 @@
 // The driver of machines within this process: every verb, and its ends.
 #include "actors/sandbox/hypervisor/builtin/builtin.hpp"
 #include "actors/devices/transport/mmio/session.hpp"
+#include "actors/devices/virtio/console/device.hpp"
 #include "actors/devices/virtio/rng/device.hpp"
 #include "tests/kvm/bare_machine.hpp"
 #include "tests/kvm/footprint.hpp"
@@ -82,23 +83,27 @@ struct bench {
   listener heard;
 };
 
-/// Offers an entropy device whose session the test keeps, as its actor would.
+/// Offers a device whose session the test keeps, as its actor would.
 struct offered_device {
-  explicit offered_device(mmio::board& to) {
-    must(to.offer(
-        "rng", [this](const mmio::attachment& at) -> outcome<std::shared_ptr<bus::target>> {
-          if (refuse)
-            return fail(errc::host_io, "no device today");
-          if (hold.valid())
-            hold.wait();
-          mmio::session_options how;
-          how.base = at.window.registers.start;
-          how.gsi = at.window.gsi;
-          machine = at.machine;
-          session = must(mmio::session::start(std::make_unique<rng::device>(), at.ram, *loop,
-                                              *machine, how, {[] {}, [](const failure&) {}}));
-          return session->registers();
-        }));
+  using maker = std::function<std::unique_ptr<virtio::device>()>;
+  static std::unique_ptr<virtio::device> entropy() { return std::make_unique<rng::device>(); }
+
+  explicit offered_device(mmio::board& to, maker make = entropy) {
+    must(to.offer("rng",
+                  [this, make = std::move(make)](
+                      const mmio::attachment& at) -> outcome<std::shared_ptr<mmio::session>> {
+                    if (refuse)
+                      return fail(errc::host_io, "no device today");
+                    if (hold.valid())
+                      hold.wait();
+                    mmio::session_options how;
+                    how.base = at.window.registers.start;
+                    how.gsi = at.window.gsi;
+                    machine = at.machine;
+                    session = must(mmio::session::start(make(), at.ram, *loop, *machine, how,
+                                                        {[] {}, [](const failure&) {}}));
+                    return session;
+                  }));
   }
   void drop() {
     session.reset();
@@ -109,7 +114,7 @@ struct offered_device {
   std::shared_future<void> hold;
   std::unique_ptr<devices::worker> loop = must(devices::worker::start("builtin"));
   std::shared_ptr<mmio::machine_port> machine;
-  std::unique_ptr<mmio::session> session;
+  std::shared_ptr<mmio::session> session;
 };
 
 } // namespace
@@ -209,6 +214,51 @@ TEST_CASE("builtin: runs, pauses, resumes, tells numbers, stops twice with one e
   CHECK(settled(before) == before);
 }
 
+TEST_CASE("builtin: a pause stops the devices, too, and loses nothing of what comes meanwhile") {
+  bench b;
+  b.config.bare = true;
+  std::promise<void> guest_waits;
+  const auto port = std::make_shared<console::port>([&](std::string_view text) {
+    if (text.ends_with("\n"))
+      guest_waits.set_value();
+  });
+  offered_device device{*b.board, [&] { return std::make_unique<console::device>(port); }};
+  const auto it = b.started("console");
+  REQUIRE(guest_waits.get_future().wait_for(guest_patience) == std::future_status::ready);
+  must(it->pause(in(guest_patience)));
+  const auto before = must(device.session->stats(guest_patience)).chains;
+  must(port->type("here\n"));
+  must(it->pause(in(guest_patience))); // stands already
+  CHECK(must(device.session->stats(guest_patience)).chains == before);
+  CHECK(it->wait(in(milliseconds{50})).error().code == errc::deadline_exceeded);
+  must(it->resume(in(guest_patience)));
+  const auto how = must(it->wait(in(guest_patience)));
+  CHECK(how.text == "exit code: exit code 0");
+  CHECK(how.status == 0);
+  must(it->stop(in(guest_patience)));
+  device.drop();
+}
+
+TEST_CASE("builtin: a pause that a hung device does not follow is taken back") {
+  bench b;
+  offered_device device{*b.board};
+  const auto it = b.started("spin");
+  std::promise<void> let_go;
+  device.loop->post("hang", [go = let_go.get_future().share()] { go.wait(); });
+  const auto paused = it->pause(in(milliseconds{50}));
+  REQUIRE_FALSE(paused);
+  CHECK(paused.error().code == errc::deadline_exceeded);
+  CHECK_THAT(paused.error().text, Contains("mmio/rng: pause"));
+  for (const auto end = in(guest_patience); monotonic_clock::now() < end;)
+    if (it->processors().front()->where() == vcpu::phase::running)
+      break;
+  CHECK(it->processors().front()->where() == vcpu::phase::running);
+  CHECK(b.heard.count<machine_paused>() == 0);
+  let_go.set_value();
+  must(it->stop(in(guest_patience)));
+  device.drop();
+}
+
 TEST_CASE("builtin: the guest's own end is told once, under its name") {
   const auto [guest, reason, text] = GENERATE(table<const char*, end_reason, const char*>({
       {"power_off", end_reason::guest_shutdown, "power off"},
@@ -262,11 +312,9 @@ TEST_CASE("builtin: a stop that a hung device holds up says where, and can be tr
   const auto it = b.started("rng");
   std::string said;
   // Until the processor is at the device's register, and waits there.
-  for (auto end = in(guest_patience); said.empty() && monotonic_clock::now() < end;)
-    if (const auto paused = it->pause(in(milliseconds{20})); !paused)
-      said = paused.error().text;
-    else
-      must(it->resume(in(guest_patience)));
+  for (auto end = in(guest_patience);
+       said.find("serving") == said.npos && monotonic_clock::now() < end;)
+    said = it->pause(in(milliseconds{20})).error().text;
   CHECK_THAT(said, Contains("serving address 0xd0000070"));
   const auto stopped = it->stop(in(milliseconds{20}));
   REQUIRE_FALSE(stopped);

@@ -60,7 +60,10 @@ outcome<bare_machine> bare_machine::plan(const std::string& configuration) {
   auto values = TRY(config::load(config::standard_search(configuration))).values;
   values.runtime.hypervisor_name = "qemu";
   const auto chosen = TRY(hypervisor::choose(hypervisor_wishes(values), hypervisor::probe_kvm()));
-  machine_place place{TRY(sandbox_id::parse("bare")), "", "bare", {}, "bare"};
+  machine_place place;
+  place.id = TRY(sandbox_id::parse("bare"));
+  place.token = "bare";
+  place.share_tag = "bare";
   auto machine = TRY(plan_machine(values, chosen, place));
   machine.devices.clear();
   machine.kernel_params += " agent.log=info agent.log_vport=0";

@@ -25,7 +25,7 @@ public:
 template <class Session>
 class link_of final : public link {
 public:
-  explicit link_of(std::unique_ptr<Session> session, std::shared_ptr<const void> keeper = {})
+  explicit link_of(std::shared_ptr<Session> session, std::shared_ptr<const void> keeper = {})
       : keeper_(std::move(keeper)), session_(std::move(session)) {}
 
   [[nodiscard]] outcome<void> stop(milliseconds limit) override { return session_->stop(limit); }
@@ -36,7 +36,7 @@ public:
 
 private:
   std::shared_ptr<const void> keeper_;
-  std::unique_ptr<Session> session_; // Goes first.
+  std::shared_ptr<Session> session_; // Goes first.
 };
 
 } // namespace troupe::transport

@@ -76,8 +76,8 @@ struct processor_moved {
   std::uint32_t id = 0;
   vcpu::phase where{};
 };
-using machine_event = std::variant<machine_ended, machine_paused, machine_resumed, device_removed,
-                                   processor_moved>;
+using machine_event =
+    std::variant<machine_ended, machine_paused, machine_resumed, device_removed, processor_moved>;
 /// Called on the io thread or one of the machine's; must not block. machine_ended comes exactly
 /// once, as the last event but for news of processors that were on their way, after start() got as
 /// far as making a process or a machine.

@@ -55,6 +55,9 @@ struct device_check {
                   d.queue_size, max_queue_size);
     return {};
   }
+  outcome<void> operator()(const served_device& d) const {
+    return need_path(fmt::format("{}.socket_path", d.id), d.socket_path);
+  }
   outcome<void> operator()(const block_device& d) const {
     if (d.serial.size() > max_serial || !is_word(d.serial, "._-"))
       return fail(errc::invalid_argument, "block.serial: \"{}\" is not up to {} word characters",
@@ -109,8 +112,7 @@ outcome<void> check_words(const machine_config& c) {
   if (!is_word(c.cpu_model, "._-+=,"))
     return fail(errc::invalid_argument, "cpu_model: \"{}\" has odd characters", c.cpu_model);
   if (!is_word(c.cpu_features, "._-+=,"))
-    return fail(errc::invalid_argument, "cpu_features: \"{}\" has odd characters",
-                c.cpu_features);
+    return fail(errc::invalid_argument, "cpu_features: \"{}\" has odd characters", c.cpu_features);
   if (c.kernel_params.size() > max_kernel_params ||
       c.kernel_params.find_first_of({"\0\n", 2}) != c.kernel_params.npos)
     return fail(errc::invalid_argument, "kernel_params: longer than {} bytes or more than a line",
@@ -154,7 +156,8 @@ outcome<void> check(const machine_config& config) {
   TRY(need_path("run_directory", config.run_directory));
   TRY(need_path("path", config.binary));
   TRY(need_path("kernel", config.kernel));
-  TRY(need_path("initrd", config.initrd));
+  if (!config.bare || !config.initrd.empty())
+    TRY(need_path("initrd", config.initrd));
   TRY(check_type(config));
   TRY(check_size(config));
   return check_devices(config);

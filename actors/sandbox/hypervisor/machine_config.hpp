@@ -12,9 +12,6 @@ namespace troupe::hypervisor {
 
 enum class accelerator : std::uint8_t { kvm, tcg };
 
-/// Who carries out the reads and writes of disks.
-enum class disk_engine : std::uint8_t { io_uring, threads };
-
 /// A vhost-user socket of ours for the guest's vsock. It must be listening before start().
 struct vsock_device {
   std::string id = "vsock0";
@@ -33,7 +30,16 @@ struct fs_device {
   std::uint16_t queue_size = 1024;
 };
 
-/// A raw image or a block device of the host, as virtio-blk.
+/// A vhost-user socket of ours for a device that needs no more words: a disk, an entropy source. It
+/// must be listening before start().
+struct served_device {
+  enum class kind : std::uint8_t { blk, rng };
+  kind what = kind::rng;
+  std::string id;
+  std::string socket_path;
+};
+
+/// A raw image or a block device of the host, as virtio-blk of the hypervisor's own.
 struct block_device {
   std::string id;
   std::string path;
@@ -50,7 +56,7 @@ struct net_device {
   std::string mac;
 };
 
-using device = std::variant<vsock_device, fs_device, block_device, net_device>;
+using device = std::variant<vsock_device, fs_device, served_device, block_device, net_device>;
 
 /// The name a device goes by in add, remove and update: [A-Za-z][A-Za-z0-9_-]{0,30}.
 [[nodiscard]] const std::string& id_of(const device& which) noexcept;
@@ -84,8 +90,11 @@ struct machine_config {
   /// Configuration key `kernel`: an ELF vmlinux with a PVH note; the built-in VMM also takes a
   /// bzImage.
   std::string kernel;
-  /// Configuration key `initrd`.
+  /// Configuration key `initrd`. Empty only where the payload is bare.
   std::string initrd;
+  /// The kernel is all that runs: nothing of ours is in the guest. The built-in VMM's alone; such a
+  /// payload may end with an exit code.
+  bool bare = false;
   /// Configuration key `kernel_params`: added after our own parameters, so that it wins.
   std::string kernel_params;
   /// Configuration key `machine_type`: "q35" or "microvm". QEMU's alone.
@@ -107,11 +116,10 @@ struct machine_config {
   /// A multiple of 1 MiB.
   byte_count memory = mib(256);
   /// Memory from the host's pool of huge pages; `memory` is then whole ones. The built-in VMM's
-  /// alone, like the next two.
+  /// alone, like the next one.
   bool hugepages = false;
   /// All memory is taken from the host before the guest runs.
   bool prealloc = false;
-  disk_engine disks = disk_engine::io_uring;
   /// Lets resize() take memory back from the guest.
   bool balloon = false;
   /// Free sockets for add_device on q35; each costs the guest some milliseconds of boot.

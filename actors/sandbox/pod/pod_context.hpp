@@ -2,6 +2,7 @@
 
 #include "actors/devices/transport/mmio/board.hpp"
 #include "actors/devices/worker.hpp"
+#include "actors/sandbox/hypervisor/hypervisor.hpp"
 #include "actors/sandbox/hypervisor/probe/probe.hpp"
 #include "actors/sandbox/journal/journal.hpp"
 #include "actors/supervision/executor.hpp"
@@ -12,6 +13,7 @@
 
 #include <asio/io_context.hpp>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -68,6 +70,11 @@ struct pod_context {
   std::string probe_cache;
   /// Any thread; does not block.
   std::function<void(event::any)> publish;
+  /// Told once when a machine that ran has ended. Any thread; does not block.
+  std::function<void(const hypervisor::exit_info&)> machine_ended;
+
+  /// Its machine stands: nobody in it can answer. Any thread.
+  std::atomic<bool> paused = false;
 
   /// A job of this pod on the fx pool.
   [[nodiscard]] job_label job(std::string stage, milliseconds limit, time_point now) const {

@@ -145,6 +145,34 @@ void refuse_io_uring() {
 
 } // namespace
 
+TEST_CASE("blk file: opened by its path, for one that writes or for all that read") {
+  const image disk;
+  const auto path = (disk.folder / "disk").string();
+  {
+    const auto one = blk::host_file::open(path, false);
+    REQUIRE(one);
+    CHECK_FALSE((*one)->shape().read_only);
+    for (const bool read_only : {false, true})
+      CHECK(blk::host_file::open(path, read_only).error().code == errc::failed_precondition);
+  }
+  const auto one = blk::host_file::open(path, true);
+  const auto two = blk::host_file::open(path, true);
+  REQUIRE(one);
+  REQUIRE(two);
+  CHECK((*one)->shape().read_only);
+  CHECK(blk::host_file::open(path, false).error().text == "disk: " + path + " is in use");
+}
+
+TEST_CASE("blk file: what is no disk is refused by its name, at once") {
+  const image disk;
+  const auto fifo = (disk.folder / "fifo").string();
+  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+  CHECK(blk::host_file::open(fifo, true).error().code == errc::invalid_argument);
+  CHECK(blk::host_file::open(disk.folder.string(), true).error().code == errc::invalid_argument);
+  CHECK(blk::host_file::open(fifo + "x", false).error().text ==
+        "disk: " + fifo + "x does not exist");
+}
+
 TEST_CASE("blk file: what is no disk, is refused") {
   const image it;
   CHECK(blk::host_file::adopt(unique_fd{::open("/dev/null", O_RDWR | O_CLOEXEC)}, false)

@@ -36,6 +36,18 @@ TEST_CASE("sandbox: the way up is directory, devices, machine, agent; then it ru
   CHECK(s.next_up() == boot_stage::none);
 }
 
+TEST_CASE("sandbox: one without an agent runs with its machine, and takes no container in") {
+  sandbox_state s{*sandbox_id::parse("pod1"), false};
+  s.begin_boot();
+  for (const auto stage : {boot_stage::directory, boot_stage::devices, boot_stage::machine})
+    s.reached(stage);
+  CHECK(s.phase() == sandbox_phase::running);
+  CHECK(s.next_up() == boot_stage::none);
+  CHECK(s.admit(request("c1")).error().code == errc::failed_precondition);
+  s.begin_stop(why);
+  CHECK(s.next_down() == boot_stage::machine);
+}
+
 TEST_CASE("sandbox: a boot that fails at any stage undoes what was reached, in reverse") {
   for (int fails_at = 1; fails_at <= 4; ++fails_at) {
     CAPTURE(fails_at);

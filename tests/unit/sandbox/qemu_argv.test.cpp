@@ -46,6 +46,20 @@ TEST_CASE("argv: features are added to the model, also to the one that nobody na
   CHECK(value_of(command_line(c, host), "-cpu") == "Nehalem,pmu=off,+x2apic");
 }
 
+TEST_CASE("argv: a device of ours behind a socket, by the machine's bus") {
+  auto c = plain_config();
+  c.devices = {served_device{served_device::kind::rng, "rng", "/r"},
+               served_device{served_device::kind::blk, "disk0", "/d"}};
+  CHECK(value_of(command_line(c, host), "-device", "vhost-user-rng") ==
+        "vhost-user-rng-pci,id=rng,chardev=rng-be");
+  CHECK(value_of(command_line(c, host), "-device", "vhost-user-blk") ==
+        "vhost-user-blk-pci,id=disk0,chardev=disk0-be,num-queues=1");
+  CHECK(value_of(command_line(c, host), "-chardev", "socket,id=rng") == "socket,id=rng-be,path=/r");
+  c.machine_type = "microvm";
+  CHECK(value_of(command_line(c, host), "-device", "vhost-user-rng") ==
+        "vhost-user-rng,id=rng,chardev=rng-be");
+}
+
 TEST_CASE("argv: a verbose guest is not told to be quiet") {
   auto c = plain_config();
   CHECK(value_of(command_line(c, host), "-append").starts_with("quiet "));
@@ -84,7 +98,8 @@ TEST_CASE("argv: a q35 machine under TCG, word for word") {
           "-initrd",
           "/k/initrd",
           "-append",
-          "quiet panic=-1 cryptomgr.notests console=ttyS0 reboot=k mitigations=off no_timer_check",
+          "quiet panic=-1 oops=panic cryptomgr.notests console=ttyS0 reboot=k mitigations=off "
+          "no_timer_check",
           "-chardev",
           "socket,id=qmp,fd=3",
           "-mon",
@@ -105,7 +120,7 @@ TEST_CASE("argv: a microvm gets ACPI, modern virtio-mmio and the host's clock ra
   const auto argv = command_line(c, host);
   CHECK(value_of(argv, "-machine") == "microvm,acpi=on,memory-backend=ram");
   CHECK(value_of(argv, "-global") == "virtio-mmio.force-legacy=false");
-  CHECK(value_of(argv, "-append") == "quiet panic=-1 cryptomgr.notests console=ttyS0 "
+  CHECK(value_of(argv, "-append") == "quiet panic=-1 oops=panic cryptomgr.notests console=ttyS0 "
                                      "tsc_early_khz=2600000 mitigations=off no_timer_check");
   CHECK(value_of(argv, "-device", "vhost-user-vsock") ==
         "vhost-user-vsock-device,id=vsock0,chardev=vsock0-be");
@@ -156,8 +171,8 @@ TEST_CASE("argv: spare ports, spare processors and the balloon appear when asked
         "pcie-root-port,id=rp1,chassis=2,slot=2");
   CHECK(value_of(argv, "-device", "virtio-balloon") == "virtio-balloon-pci,id=balloon");
   CHECK(value_of(argv, "-serial").empty());
-  CHECK(value_of(argv, "-append") == "quiet panic=-1 cryptomgr.notests reboot=k mitigations=off "
-                                     "no_timer_check console=hvc0 quiet");
+  CHECK(value_of(argv, "-append") == "quiet panic=-1 oops=panic cryptomgr.notests reboot=k "
+                                     "mitigations=off no_timer_check console=hvc0 quiet");
 }
 
 TEST_CASE("machine: a sound configuration passes") {

@@ -6,7 +6,6 @@
 
 using namespace troupe;
 using hypervisor::accelerator;
-using hypervisor::disk_engine;
 using hypervisor::machine_config;
 
 namespace {
@@ -20,7 +19,6 @@ machine_place place() {
   out.id = sandbox_id::parse("p1").value();
   out.directory = "/run/troupe/p1";
   out.token = "token";
-  out.sockets = {"/run/troupe/p1/vsock", "/run/troupe/p1/fs", "/run/troupe/p1/agent"};
   out.share_tag = "share";
   return out;
 }
@@ -73,7 +71,6 @@ TEST_CASE("plan: the built-in VMM's machine comes from its table") {
   auto values = both();
   values.builtin.enable_hugepages = true;
   values.builtin.enable_mem_prealloc = true;
-  values.builtin.block_device_aio = "threads";
   const auto plan = planned(values, builtin);
   CHECK(plan.kernel == "/b/vmlinux");
   CHECK(plan.initrd == "/b/initrd");
@@ -84,16 +81,14 @@ TEST_CASE("plan: the built-in VMM's machine comes from its table") {
   CHECK(plan.memory == mib(512));
   CHECK(plan.hugepages);
   CHECK(plan.prealloc);
-  CHECK(plan.disks == disk_engine::threads);
   CHECK(plan.machine_type == machine_config{}.machine_type);
   CHECK(plan.cpu_model.empty());
 }
 
-TEST_CASE("plan: pages, preallocation and disks are ordinary unless the table says so") {
+TEST_CASE("plan: pages and preallocation are ordinary unless the table says so") {
   const auto plan = planned(both(), builtin);
   CHECK_FALSE(plan.hugepages);
   CHECK_FALSE(plan.prealloc);
-  CHECK(plan.disks == disk_engine::io_uring);
 }
 
 TEST_CASE("plan: a built-in machine has room for the processors that the operator named") {
@@ -121,19 +116,48 @@ TEST_CASE("plan: where KVM emulates, an unknown clock is a failure and no guess"
   CHECK(plan.error().code == errc::failed_precondition);
 }
 
-TEST_CASE("plan: whoever runs it, a machine has the pod's place, one vsock and one share") {
+TEST_CASE("plan: whoever runs it, a machine has the pod's place, a vsock, a share and entropy") {
   for (const auto& chosen : {qemu, builtin, emulating}) {
     const auto plan = planned(both(), chosen);
     CHECK(plan.id == "p1");
     CHECK(plan.token == "token");
     CHECK(plan.run_directory == "/run/troupe/p1");
-    REQUIRE(plan.devices.size() == 2);
+    REQUIRE(plan.devices.size() == 3);
     CHECK(std::get<hypervisor::vsock_device>(plan.devices[0]).socket_path ==
-          "/run/troupe/p1/vsock");
+          "/run/troupe/p1/vsock.vhost");
     const auto& fs = std::get<hypervisor::fs_device>(plan.devices[1]);
-    CHECK(fs.socket_path == "/run/troupe/p1/fs");
+    CHECK(fs.socket_path == "/run/troupe/p1/fs.vhost");
     CHECK(fs.tag == "share");
+    const auto& rng = std::get<hypervisor::served_device>(plan.devices[2]);
+    CHECK(rng.what == hypervisor::served_device::kind::rng);
+    CHECK(rng.socket_path == "/run/troupe/p1/rng.vhost");
   }
+}
+
+TEST_CASE("plan: disks come last, each with a socket by its name") {
+  auto where = place();
+  where.disks = {{"/images/a", false, "a"}, {"/images/b", true, ""}};
+  const auto plan = plan_machine(both(), qemu, where);
+  REQUIRE(plan);
+  CHECK(check(*plan));
+  REQUIRE(plan->devices.size() == 5);
+  const auto& second = std::get<hypervisor::served_device>(plan->devices[4]);
+  CHECK(second.what == hypervisor::served_device::kind::blk);
+  CHECK(second.id == "disk1");
+  CHECK(second.socket_path == "/run/troupe/p1/disk1.vhost");
+}
+
+TEST_CASE("plan: a bare payload is told nothing of an agent, and needs no initrd") {
+  auto values = both();
+  values.builtin.initrd.clear();
+  auto where = place();
+  CHECK_FALSE(check(plan_machine(values, builtin, where).value()));
+  where.bare = true;
+  const auto plan = plan_machine(values, builtin, where);
+  REQUIRE(plan);
+  CHECK(check(*plan));
+  CHECK(plan->bare);
+  CHECK(plan->kernel_params == "of=builtin");
 }
 
 TEST_CASE("plan: the choice goes by the name and by each table's own permission") {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include "actors/devices/bus/target.hpp"
 #include "actors/devices/transport/mmio/machine_port.hpp"
 #include "actors/vcpu/memory/address_range.hpp"
 #include "actors/vcpu/memory/guest_memory.hpp"
@@ -15,6 +14,8 @@
 
 namespace troupe::mmio {
 
+class session;
+
 /// What a machine in this process offers to the device behind one of its windows.
 struct attachment {
   std::shared_ptr<const memory::guest_memory> ram;
@@ -23,8 +24,8 @@ struct attachment {
   memory::device_window window;
 };
 
-/// Starts a session of the device; what the machine's bus is given.
-using attach = std::function<outcome<std::shared_ptr<bus::target>>(const attachment&)>;
+/// Starts a session of the device. Its owner ends it; the machine only borrows it.
+using attach = std::function<outcome<std::shared_ptr<session>>(const attachment&)>;
 
 /// The devices of one pod that wait for its machine, in the order in which they came, which is that
 /// of the windows. Any thread.

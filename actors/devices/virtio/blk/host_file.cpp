@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
@@ -137,6 +138,22 @@ bool is_block_size(std::uint32_t size) noexcept {
 }
 
 } // namespace
+
+outcome<std::unique_ptr<host_file>> host_file::open(const std::string& path, bool read_only) {
+  // Not blocking, since it may turn out to be a fifo.
+  const int flags = (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK;
+  unique_fd fd{::open(path.c_str(), flags)};
+  if (!fd && errno == ENOENT)
+    return fail(errc::invalid_argument, "disk: {} does not exist", path);
+  if (!fd)
+    return fail_errno("disk: open " + path, errno);
+  auto made = TRY(adopt(std::move(fd), read_only));
+  if (::flock(made->fd_.get(), (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
+    return made;
+  if (errno == EWOULDBLOCK)
+    return fail(errc::failed_precondition, "disk: {} is in use", path);
+  return fail_errno("disk: lock " + path, errno);
+}
 
 outcome<std::unique_ptr<host_file>> host_file::adopt(unique_fd fd, bool read_only) {
   struct stat status {};

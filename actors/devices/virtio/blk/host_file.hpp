@@ -5,6 +5,7 @@
 #include "messages/vocabulary/unique_fd.hpp"
 
 #include <memory>
+#include <string>
 
 namespace troupe::blk {
 
@@ -16,6 +17,12 @@ inline constexpr std::size_t bounce_bytes = 256U << 10;
 /// guest writes to its first sector decides nothing.
 class host_file final : public block_file {
 public:
+  /// Opens `path` and locks it, as long as it is open, against other machines: for one that writes,
+  /// or for any number that only read. failed_precondition: another has it; invalid_argument: there
+  /// is none, and as adopt.
+  [[nodiscard]] static outcome<std::unique_ptr<host_file>> open(const std::string& path,
+                                                                bool read_only);
+
   /// Takes an open descriptor; O_DIRECT in its flags is kept to, and one that cannot write makes
   /// the disk read-only, as `read_only` does. invalid_argument when it is neither a regular file
   /// nor a block device, or smaller than a block.

@@ -1,5 +1,6 @@
 #include "actors/sandbox/hypervisor/builtin/machine.hpp"
 
+#include "actors/devices/transport/mmio/session.hpp"
 #include "actors/sandbox/hypervisor/builtin/builtin.hpp"
 #include "actors/sandbox/hypervisor/builtin/words.hpp"
 #include "messages/vocabulary/log.hpp"
@@ -13,6 +14,9 @@
 
 namespace troupe::hypervisor::builtin {
 namespace {
+
+/// For what goes on again after a pause that failed.
+constexpr milliseconds turn_back_patience{1000};
 
 milliseconds left(time_point deadline) {
   const auto span = std::chrono::duration_cast<milliseconds>(deadline - monotonic_clock::now());
@@ -161,13 +165,14 @@ outcome<machine::machine_ptr> machine::bring_up(time_point deadline) {
   return tl::unexpected{std::move(up).error()};
 }
 
-outcome<void> machine::assemble(const machine_ptr& made) const {
+outcome<void> machine::assemble(const machine_ptr& made) {
   std::uint32_t index = 0;
   for (const auto& device : devices_->all()) {
-    auto registers = device.how({made->ram(), made, vcpu::machine::window(index)});
-    if (!registers)
-      return within("device " + device.name, std::move(registers).error());
-    TRY(made->plug(index++, std::move(*registers)));
+    const auto session = device.how({made->ram(), made, vcpu::machine::window(index)});
+    if (!session)
+      return within("device " + device.name, session.error());
+    sessions_.emplace_back(*session);
+    TRY(made->plug(index++, (*session)->registers()));
   }
   return {};
 }
@@ -241,18 +246,47 @@ outcome<void> machine::unless_gone(outcome<void> result) const {
   return result;
 }
 
-outcome<void> machine::pause(time_point deadline) {
-  const auto it = TRY(running("pause"));
-  TRY(unless_gone(it->pause(left(deadline))));
-  fate_->tell(machine_paused{});
+outcome<void> machine::pause_devices(time_point deadline) const {
+  for (const auto& device : sessions_)
+    if (const auto session = device.lock())
+      TRY(session->pause(left(deadline)));
   return {};
 }
 
-outcome<void> machine::resume(time_point) {
+/// One that does not come keeps no other.
+outcome<void> machine::resume_devices(time_point deadline) const {
+  outcome<void> result;
+  for (const auto& device : sessions_)
+    if (const auto session = device.lock())
+      if (auto resumed = session->resume(left(deadline)); !resumed)
+        result = std::move(resumed);
+  return result;
+}
+
+/// Processors first: who stands rings no doorbell.
+outcome<void> machine::pause(time_point deadline) {
+  const auto it = TRY(running("pause"));
+  auto paused = it->pause(left(deadline));
+  const auto stand = paused.has_value();
+  if (stand)
+    paused = pause_devices(deadline);
+  if (paused) {
+    fate_->tell(machine_paused{});
+    return {};
+  }
+  (void)it->resume();
+  if (stand)
+    (void)resume_devices(monotonic_clock::now() + turn_back_patience);
+  return unless_gone(std::move(paused));
+}
+
+/// Devices first, so that a processor finds them at work.
+outcome<void> machine::resume(time_point deadline) {
   const auto it = TRY(running("resume"));
+  const auto devices = resume_devices(deadline);
   TRY(unless_gone(it->resume()));
   fate_->tell(machine_resumed{});
-  return {};
+  return devices;
 }
 
 // -- what is not there yet

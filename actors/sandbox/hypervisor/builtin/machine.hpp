@@ -70,15 +70,19 @@ private:
   enum class phase : std::uint8_t { fresh, prepared, starting, running, ended };
 
   [[nodiscard]] outcome<machine_ptr> bring_up(time_point deadline);
-  [[nodiscard]] outcome<void> assemble(const machine_ptr& made) const;
+  [[nodiscard]] outcome<void> assemble(const machine_ptr& made);
   [[nodiscard]] outcome<void> go_on(time_point deadline) const;
   [[nodiscard]] outcome<machine_ptr> running(std::string_view verb) const;
   outcome<void> unless_gone(outcome<void> result) const;
+  [[nodiscard]] outcome<void> pause_devices(time_point deadline) const;
+  outcome<void> resume_devices(time_point deadline) const;
   void let_go(const machine_ptr& of) const;
 
   std::shared_ptr<const mmio::board> devices_;
   std::shared_ptr<fate> fate_;
   machine_config config_; ///< settled once start() has begun
+  /// Of the devices, whose actors own them; settled once start() is through.
+  std::vector<std::weak_ptr<mmio::session>> sessions_;
 
   mutable std::mutex mutex_;
   std::condition_variable settled_; ///< start() is through

@@ -34,6 +34,7 @@ vcpu::machine_order order_for(const machine_config& config, std::uint32_t device
   out.vcpus = config.vcpus;
   out.max_vcpus = std::max(config.vcpus, config.max_vcpus);
   out.windows = devices;
+  out.exit_port = config.bare;
   // The kernel for emulating KVMs does without ACPI, whose interpreter costs it seconds.
   out.discovery =
       config.emulated_kvm ? boot::discovery::mp_table_and_command_line : boot::discovery::acpi;
@@ -41,7 +42,7 @@ vcpu::machine_order order_for(const machine_config& config, std::uint32_t device
 }
 
 vcpu::payload payload_for(const machine_config& config) {
-  std::string line = "panic=-1 reboot=k cryptomgr.notests";
+  std::string line = "panic=-1 oops=panic reboot=k cryptomgr.notests";
   if (!config.verbose)
     line += " quiet";
   if (config.console)

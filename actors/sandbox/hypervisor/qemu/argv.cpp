@@ -94,6 +94,12 @@ struct device_writer {
         fmt::format("{},id={},chardev={},tag={},queue-size={}", driver("vhost-user-fs"), d.id,
                     backend_id(d.id), d.tag, d.queue_size));
   }
+  void operator()(const served_device& d) const {
+    chardev(d.id, d.socket_path);
+    add(out, "-device",
+        fmt::format("{},id={},chardev={}{}", served_driver(d.what, machine_type), d.id,
+                    backend_id(d.id), d.what == served_device::kind::blk ? ",num-queues=1" : ""));
+  }
   void operator()(const block_device& d) const {
     // "file" serves block devices too, with a warning nobody needs; blockdev-add at run time knows.
     add(out, "-blockdev",
@@ -137,8 +143,8 @@ std::vector<std::string> command_line(const machine_config& config, const host_f
 }
 
 std::string kernel_command_line(const machine_config& config, const host_facts& host) {
-  std::string line =
-      config.verbose ? "panic=-1 cryptomgr.notests" : "quiet panic=-1 cryptomgr.notests";
+  std::string line = config.verbose ? "panic=-1 oops=panic cryptomgr.notests"
+                                    : "quiet panic=-1 oops=panic cryptomgr.notests";
   if (config.console)
     line += " console=ttyS0";
   if (on_q35(config))
@@ -171,6 +177,11 @@ std::string quoted(std::string_view value) {
 
 std::string driver_name(std::string_view kind, std::string_view machine_type) {
   return fmt::format("{}-{}", kind, machine_type == "q35" ? "pci" : "device");
+}
+
+std::string served_driver(served_device::kind what, std::string_view machine_type) {
+  const auto name = what == served_device::kind::blk ? "vhost-user-blk" : "vhost-user-rng";
+  return fmt::format("{}{}", name, machine_type == "q35" ? "-pci" : "");
 }
 
 std::string port_id(std::uint32_t index) {

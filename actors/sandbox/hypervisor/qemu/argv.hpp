@@ -35,6 +35,9 @@ struct host_facts {
 /// "virtio-blk-pci" on q35, "virtio-blk-device" on microvm.
 [[nodiscard]] std::string driver_name(std::string_view kind, std::string_view machine_type);
 
+/// "vhost-user-blk-pci" on q35, "vhost-user-blk" on microvm.
+[[nodiscard]] std::string served_driver(served_device::kind what, std::string_view machine_type);
+
 /// Id of a spare root port: "rp0".
 [[nodiscard]] std::string port_id(std::uint32_t index);
 

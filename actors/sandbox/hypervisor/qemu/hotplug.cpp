@@ -40,6 +40,9 @@ struct backend_maker {
   outcome<void> operator()(const fs_device& d) const {
     return run(qmp, "chardev-add", chardev(d.id, d.socket_path), deadline);
   }
+  outcome<void> operator()(const served_device& d) const {
+    return run(qmp, "chardev-add", chardev(d.id, d.socket_path), deadline);
+  }
   outcome<void> operator()(const block_device& d) const {
     const json file{{"driver", is_block_node(d.path) ? "host_device" : "file"},
                     {"filename", d.path}};
@@ -65,6 +68,9 @@ struct frontend_writer {
             {"chardev", backend_id(d.id)},
             {"tag", d.tag},
             {"queue-size", d.queue_size}};
+  }
+  json operator()(const served_device& d) const {
+    return {{"driver", served_driver(d.what, "q35")}, {"chardev", backend_id(d.id)}};
   }
   json operator()(const block_device& d) const {
     json front{{"driver", "virtio-blk-pci"}, {"drive", backend_id(d.id)}};

@@ -80,6 +80,8 @@ machine::~machine() {
 
 outcome<void> machine::prepare(const machine_config& config) {
   TRY(check(config));
+  if (config.bare)
+    return fail(errc::unimplemented, "bare: for the built-in VMM only");
   TRY(check_files(config));
   const lock held{mutex_};
   if (phase_ != phase::fresh && phase_ != phase::prepared)
