@@ -99,6 +99,7 @@ struct offered_device {
                     mmio::session_options how;
                     how.base = at.window.registers.start;
                     how.gsi = at.window.gsi;
+          how.patience = patience;
                     machine = at.machine;
                     session = must(mmio::session::start(make(), at.ram, *loop, *machine, how,
                                                         {[] {}, [](const failure&) {}}));
@@ -111,6 +112,8 @@ struct offered_device {
   }
 
   bool refuse = false;
+  /// Of a processor that waits for the device.
+  milliseconds patience{1000};
   std::shared_future<void> hold;
   std::unique_ptr<devices::worker> loop = must(devices::worker::start("builtin"));
   std::shared_ptr<mmio::machine_port> machine;
@@ -307,6 +310,7 @@ TEST_CASE("builtin: a stop while it starts ends the start") {
 TEST_CASE("builtin: a stop that a hung device holds up says where, and can be tried again") {
   bench b;
   offered_device device{*b.board};
+  device.patience = guest_patience;
   std::promise<void> let_go;
   device.loop->post("hang", [go = let_go.get_future().share()] { go.wait(); });
   const auto it = b.started("rng");

@@ -151,7 +151,7 @@ TEST_CASE("escape: a container sees its own cgroup as the root and cannot leave 
 
 TEST_CASE("escape: a filter on system calls holds, for an exec too", "[root]") {
   auto& agent = shared_agent();
-  auto request = agent.container("d8", "mkdir /tmp/a 2>&1; sleep 1000");
+  auto request = agent.container("d8", "mkdir /tmp/a 2>&1; : >/tmp/tried; sleep 1000");
   auto& seccomp = *request.mutable_oci()->mutable_linux()->mutable_seccomp();
   seccomp.set_default_action("SCMP_ACT_ALLOW");
   auto& rule = *seccomp.add_syscalls();
@@ -163,7 +163,8 @@ TEST_CASE("escape: a filter on system calls holds, for an exec too", "[root]") {
   grpc::ExecProcessRequest exec;
   exec.set_container_id("d8");
   exec.set_exec_id("x");
-  for (const auto* word : {"/bin/mkdir", "/tmp/b"})
+  const auto* after_the_first = "until test -e /tmp/tried; do sleep 0.01; done; mkdir /tmp/b";
+  for (const auto* word : {"/bin/sh", "-c", after_the_first})
     exec.mutable_process()->add_args(word);
   REQUIRE(agent.call("ExecProcess", exec));
   CHECK_THAT(agent.drain("d8", "x", "ReadStderr"), Catch::Contains("Operation not permitted"));
