@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <charconv>
 #include <limits>
-#include <ranges>
 
 namespace troupe::config {
 
@@ -201,10 +200,11 @@ void judge(change& now, const annotation& wish, const std::vector<refusal>& all,
   const auto unknown = std::ranges::find_if(all, is(errc::not_found));
   if (bad != all.end())
     now.invalid.push_back(wish.note(bad->why.text));
-  else if (taken)
-    for (const auto& each : all | std::views::filter(is(errc::permission_denied)))
-      now.warnings.push_back(wish.note(each.text()));
-  else if (unknown != all.end())
+  else if (taken) {
+    for (const auto& each : all)
+      if (each.is(errc::permission_denied))
+        now.warnings.push_back(wish.note(each.text()));
+  } else if (unknown != all.end())
     now.warnings.push_back(wish.note(unknown->why.text));
   else
     now.denied.push_back(wish.note(summary(all)));

@@ -1,12 +1,12 @@
 #include "config/load.hpp"
 
+#include "messages/vocabulary/read_bounded.hpp"
 #include "messages/vocabulary/unique_fd.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
@@ -28,19 +28,10 @@ outcome<std::string> read_regular(const std::string& path) {
     return fail_errno(path, errno);
   if (!S_ISREG(about.st_mode))
     return fail(errc::invalid_argument, "{}: is not a regular file", path);
-  std::string text;
-  std::array<char, 16384> chunk{};
-  while (text.size() <= max_file_size) {
-    const auto got = ::read(file.get(), chunk.data(), chunk.size());
-    if (got < 0 && errno == EINTR)
-      continue;
-    if (got < 0)
-      return fail_errno(path, errno);
-    if (got == 0)
-      return text;
-    text.append(chunk.data(), static_cast<std::size_t>(got));
-  }
-  return fail(errc::invalid_argument, "{}: is larger than {} bytes", path, max_file_size);
+  auto text = TRY(read_bounded(file.get(), max_file_size, path));
+  if (text.size() > max_file_size)
+    return fail(errc::invalid_argument, "{}: is larger than {} bytes", path, max_file_size);
+  return text;
 }
 
 /// A file that somebody named must be there.

@@ -1,31 +1,18 @@
 #include "shim/bootstrap.hpp"
 
+#include "messages/vocabulary/read_bounded.hpp"
+
 #include "bootstrap.pb.h"
 #include "wellknown.pb.h"
-
-#include <unistd.h>
-
-#include <array>
-#include <cerrno>
 
 namespace troupe::shim {
 
 outcome<std::string> read_to_end(int fd) {
-  std::string out;
-  std::array<char, 4096> chunk{};
-  for (;;) {
-    const auto got = ::read(fd, chunk.data(), chunk.size());
-    if (got < 0 && errno == EINTR)
-      continue;
-    if (got < 0)
-      return fail_errno("read standard input", errno);
-    if (got == 0)
-      return out;
-    out.append(chunk.data(), static_cast<std::size_t>(got));
-    if (out.size() > max_bootstrap_input)
-      return fail(errc::resource_exhausted, "standard input: more than {} bytes",
-                  max_bootstrap_input);
-  }
+  auto out = TRY(read_bounded(fd, max_bootstrap_input, "read standard input"));
+  if (out.size() > max_bootstrap_input)
+    return fail(errc::resource_exhausted, "standard input: more than {} bytes",
+                max_bootstrap_input);
+  return out;
 }
 
 outcome<void> check_bootstrap_input(std::string_view bytes, const container_id& id) {

@@ -98,16 +98,12 @@ outcome<void> daemon::start_runtime() {
 }
 
 outcome<void> daemon::serve() {
-  ttrpc::server_options options;
-  options.name = "task service";
-  options.accept_if = [](const ttrpc::peer_credentials& peer) { return peer.uid == ::geteuid(); };
-  server_ = std::make_unique<ttrpc::server>(runtime_->io(), std::move(options));
   task_api::task_service_options task;
   task.sandbox = sandbox_;
   task.shim_pid = static_cast<std::uint32_t>(::getpid());
   task.on_gone = [this] { finish_.cross("shutdown"); };
-  task_api::add_task_service(
-      *server_, [this](any_task_call call) { runtime_->submit(std::move(call)); }, task);
+  server_ = task_api::make_task_server(
+      runtime_->io(), [this](any_task_call call) { runtime_->submit(std::move(call)); }, task);
   return server_->listen(unique_fd{listen_fd});
 }
 

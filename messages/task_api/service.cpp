@@ -3,7 +3,7 @@
 #include "messages/task_api/codec.hpp"
 #include "messages/vocabulary/log.hpp"
 
-#include <memory>
+#include <unistd.h>
 
 namespace troupe::task_api {
 namespace {
@@ -64,10 +64,15 @@ ttrpc::handler refused(const char* what) {
 
 } // namespace
 
-void add_task_service(ttrpc::server& server, task_port port, task_service_options options) {
+std::unique_ptr<ttrpc::server> make_task_server(asio::io_context& io, task_port port,
+                                                task_service_options options) {
+  ttrpc::server_options how;
+  how.name = "task service";
+  how.accept_if = [](const ttrpc::peer_credentials& peer) { return peer.uid == ::geteuid(); };
+  auto server = std::make_unique<ttrpc::server>(io, std::move(how));
   const auto shared = std::make_shared<const service>(service{std::move(port), std::move(options)});
   const auto add = [&](const char* name, ttrpc::handler handle) {
-    server.add(task_service_name, name, std::move(handle));
+    server->add(task_service_name, name, std::move(handle));
   };
   add("Create", method<create_task>(shared, decode_create, encode_created));
   add("Start", method<start_process>(shared, decode_start, encode_started));
@@ -89,6 +94,7 @@ void add_task_service(ttrpc::server& server, task_port port, task_service_option
       }));
   for (const auto* name : {"Pause", "Resume", "Checkpoint", "Update", "Stats"})
     add(name, refused(name));
+  return server;
 }
 
 } // namespace troupe::task_api

@@ -4,6 +4,7 @@
 #include "messages/ttrpc/server.hpp"
 
 #include <functional>
+#include <memory>
 
 namespace troupe::task_api {
 
@@ -18,10 +19,11 @@ struct task_service_options {
   std::function<void()> on_gone;
 };
 
-/// containerd's Task service, version 2: every method decodes, hands a command to `port` and
-/// encodes the answer. It keeps nothing, so it cannot lose anything. Checkpoint, Pause, Resume,
-/// Stats and Update answer `unimplemented`.
-void add_task_service(ttrpc::server& server, task_port port, task_service_options options);
+/// containerd's Task service, version 2, for peers of our own user: every method decodes, hands a
+/// command to `port` and encodes the answer. It keeps nothing, so it cannot lose anything.
+/// Checkpoint, Pause, Resume, Stats and Update answer `unimplemented`. `io` outlives the server.
+[[nodiscard]] std::unique_ptr<ttrpc::server> make_task_server(asio::io_context& io, task_port port,
+                                                              task_service_options options);
 
 /// Name of the service on the wire.
 inline constexpr const char* task_service_name = "containerd.task.v2.Task";

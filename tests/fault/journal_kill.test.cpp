@@ -1,6 +1,8 @@
 #include "actors/sandbox/boot/steps.hpp"
 #include "actors/sandbox/journal/process_info.hpp"
 #include "actors/sandbox/journal/sweep.hpp"
+#include "tests/support/in_child.hpp"
+#include "tests/support/skip.hpp"
 #include "tests/unit/sandbox/scratch.hpp"
 
 #include <catch2/catch.hpp>
@@ -123,22 +125,13 @@ private:
   int left_;
 };
 
-int in_child(const std::function<int()>& work) {
-  const auto pid = ::fork();
-  if (pid == 0)
-    ::_exit(work());
-  int status = 0;
-  ::waitpid(pid, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
 /// What is wrong after death at point `at` and a sweep: 0 for nothing.
 int die_and_sweep(const scratch_folder& folder, int at) {
   const auto pod = folder.file(fmt::format("state/p{}", at));
   const auto bundle = folder.file(fmt::format("bundle{}", at));
   std::filesystem::create_directories(pod);
   std::filesystem::create_directories(bundle);
-  if (in_child([&] { return doomed_daemon{pod, bundle, at}.run(); }) != 128 + SIGKILL)
+  if (testing::in_child([&] { return doomed_daemon{pod, bundle, at}.run(); }) != 128 + SIGKILL)
     return 10;
   const auto host = make_host_effects();
   const auto swept = sweep(folder.file("state"), *host, monotonic_clock::now() + 10s);
@@ -159,19 +152,11 @@ int die_and_sweep(const scratch_folder& folder, int at) {
 } // namespace
 
 TEST_CASE("fault: a daemon killed at any point of its boot leaves nothing after a sweep") {
-  if (::geteuid() != 0) {
-    std::cout << "skipped: needs root\n";
-    std::exit(77);
-  }
+  testing::need(::geteuid() == 0, "root");
   const scratch_folder folder;
   for (int at = 0; at <= kill_points; ++at) {
     CAPTURE(at);
-    // In a mount namespace of its own, so that a failing test leaves no mount either.
-    CHECK(in_child([&] {
-            if (::unshare(CLONE_NEWNS) != 0 ||
-                ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
-              return 1;
-            return die_and_sweep(folder, at);
-          }) == 0);
+    // A failing test leaves no mount either.
+    CHECK(testing::among_own_mounts([&] { return die_and_sweep(folder, at); }) == 0);
   }
 }

@@ -2,6 +2,7 @@
 // afterwards.
 #include "actors/runtime.hpp"
 #include "messages/vocabulary/log.hpp"
+#include "tests/support/skip.hpp"
 #include "tools/ctl/ask.hpp"
 #include "tools/ctl/bundle.hpp"
 #include "tools/ctl/private_folder.hpp"
@@ -24,13 +25,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr milliseconds patience{120'000};
-
-void need(bool there, const char* what) {
-  if (there)
-    return;
-  std::printf("SKIPPED: %s\n", what);
-  std::exit(77);
-}
 
 std::size_t open_descriptors() {
   return static_cast<std::size_t>(std::distance(fs::directory_iterator{"/proc/self/fd"}, {}));
@@ -129,9 +123,10 @@ struct host {
 } // namespace
 
 TEST_CASE("embedding: two machines in one process, each with its container") {
-  need(::geteuid() == 0, "must be root");
-  need(fs::exists("/usr/bin/qemu-system-x86_64"), "qemu-system-x86_64 is not installed");
-  need(fs::exists(TROUPE_KERNEL), "no guest kernel: guest/kernel/build product build/guest");
+  testing::need(::geteuid() == 0, "root");
+  testing::need(fs::exists("/usr/bin/qemu-system-x86_64"), "qemu-system-x86_64");
+  testing::need(fs::exists(TROUPE_KERNEL),
+                "a guest kernel: guest/kernel/build product build/guest");
   log::set_level(log::level::warn);
   const auto before = open_descriptors();
   {

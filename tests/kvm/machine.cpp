@@ -1,5 +1,6 @@
 #define CATCH_CONFIG_EXTERNAL_INTERFACES
 #include "tests/kvm/machine.hpp"
+#include "tests/support/skip.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -7,22 +8,17 @@
 
 #include <cstring>
 #include <fstream>
-#include <iostream>
 #include <iterator>
 
 namespace troupe::testing {
 namespace {
 
-// 77 is how a suite says that this machine cannot run it.
 class kvm_or_skip : public Catch::TestEventListenerBase {
 public:
   using TestEventListenerBase::TestEventListenerBase;
   void testRunStarting(const Catch::TestRunInfo&) override {
     const auto kvm = kvm::system::open();
-    if (kvm)
-      return;
-    std::cout << "SKIPPED: real machines: " << kvm.error().text << std::endl;
-    std::_Exit(77);
+    need(kvm.has_value(), kvm ? "" : "real machines: " + kvm.error().text);
   }
 };
 CATCH_REGISTER_LISTENER(kvm_or_skip)

@@ -3,6 +3,7 @@
 #include "actors/vcpu/kvm/vm.hpp"
 #include "actors/vcpu/memory/ram.hpp"
 #include "actors/vcpu/run/vcpu_thread.hpp"
+#include "tests/support/must.hpp"
 
 #include <sys/eventfd.h>
 
@@ -98,14 +99,5 @@ private:
 [[nodiscard]] bool wait_signalled(const kvm::shared_event& event);
 /// How often it was signalled since the last look.
 [[nodiscard]] std::uint64_t take(const kvm::shared_event& event);
-
-/// A value or a failed test, with its text.
-template <class T>
-T must(outcome<T> value) {
-  if (!value)
-    throw std::runtime_error{value.error().to_string()};
-  if constexpr (!std::is_void_v<T>)
-    return *std::move(value);
-}
 
 } // namespace troupe::testing

@@ -2,6 +2,7 @@
 
 #include "actors/devices/virtio/queue.hpp"
 #include "actors/vcpu/memory/guest_memory.hpp"
+#include "tests/support/must.hpp"
 
 #include <sys/mman.h>
 
@@ -9,7 +10,6 @@
 #include <cstring>
 #include <initializer_list>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,12 +17,6 @@
 /// A guest without a machine: RAM over a memfd, and the driver's end of a split ring in it, which
 /// can tell any lie.
 namespace troupe::testing {
-
-/// For what a test does to its own RAM.
-inline void must(const outcome<void>& done) {
-  if (!done)
-    throw std::logic_error(done.error().text);
-}
 
 class guest_ram {
 public:

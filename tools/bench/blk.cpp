@@ -1,5 +1,5 @@
-#include "tools/bench/bench.hpp"
 #include "tools/bench/blk_driver.hpp"
+#include "tools/bench/turns.hpp"
 
 #include <fcntl.h>
 #include <liburing.h>
@@ -25,7 +25,6 @@ constexpr byte_count file_size = mib(256);
 constexpr std::size_t shallow_requests = 200;
 constexpr std::size_t deep_requests = 1000;
 
-using turn = outcome<std::vector<double>>;
 using micros = std::chrono::duration<double, std::micro>;
 
 class places {
@@ -173,18 +172,6 @@ private:
   bool has_ring_ = false;
 };
 
-// -- rounds
-
-void count(samples& to, const turn& measured, const std::string& who) {
-  if (!measured) {
-    note(fmt::format("{}: {}", who, measured.error().to_string()));
-    to.add_failure();
-    return;
-  }
-  for (const double each : *measured)
-    to.add(each);
-}
-
 } // namespace
 
 outcome<std::vector<row>> blk_io(const order& what) {
@@ -193,28 +180,17 @@ outcome<std::vector<row>> blk_io(const order& what) {
   const auto ours = TRY(blk_driver::make(path));
   const auto theirs = TRY(host::make(path));
   places where;
-  std::vector<row> rows;
-  for (const char* each : {"randread", "randwrite"}) {
-    rows.push_back({name, fmt::format("{} {}-qd1", peer, each), "us", {}, peer, {}});
-    rows.push_back({name, fmt::format("{} {}-qd32", peer, each), "us", {}, peer, {}});
+  std::vector<duel> duels;
+  for (const bool write : {false, true}) {
+    const auto kind = write ? "randwrite" : "randread";
+    duels.push_back({{name, fmt::format("{} {}-qd1", peer, kind), "us", {}, peer, {}},
+                     [&, write] { return ours_shallow(*ours, where, write); },
+                     [&, write] { return theirs->shallow(where, write); }});
+    duels.push_back({{name, fmt::format("{} {}-qd32", peer, kind), "us", {}, peer, {}},
+                     [&, write] { return ours_deep(*ours, where, write); },
+                     [&, write] { return theirs->deep(where, write); }});
   }
-  for (std::uint32_t round = 0; round < what.n; ++round) {
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      TRY(what.stop.rest(milliseconds{1}));
-      const bool write = i >= 2;
-      const bool deep = i % 2 == 1;
-      count(rows[i].ours, deep ? ours_deep(*ours, where, write) : ours_shallow(*ours, where, write),
-            rows[i].name);
-      count(rows[i].peers, deep ? theirs->deep(where, write) : theirs->shallow(where, write),
-            rows[i].name);
-    }
-    note(fmt::format("round {} of {}", round + 1, what.n));
-  }
-  for (const auto& each : rows) {
-    note(fmt::format("{}: ours: {}", each.name, describe(each.ours, each.unit)));
-    note(fmt::format("{}: host: {}", each.name, describe(each.peers, each.unit)));
-  }
-  return rows;
+  return take_turns(std::move(duels), what);
 }
 
 } // namespace troupe::bench

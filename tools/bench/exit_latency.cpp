@@ -1,5 +1,5 @@
 #include "tools/bench/bare_kvm.hpp"
-#include "tools/bench/bench.hpp"
+#include "tools/bench/turns.hpp"
 
 #include "actors/devices/worker.hpp"
 #include "actors/supervision/thread.hpp"
@@ -61,8 +61,6 @@ private:
   time_point begun_;
   std::vector<double> times_;
 };
-
-using turn = outcome<std::vector<double>>;
 
 turn result_of(const stopwatch& watch) {
   if (!watch.done())
@@ -272,49 +270,19 @@ turn ring_ours() {
   return result_of(watch);
 }
 
-// -- rounds
-
-struct pair_of_turns {
-  const char* row;
-  std::function<turn()> ours;
-  std::function<turn()> floor;
-};
-
-void count(samples& to, const turn& measured, const char* who) {
-  if (!measured) {
-    note(fmt::format("{}: {}", who, measured.error().to_string()));
-    to.add_failure();
-    return;
-  }
-  for (const double each : *measured)
-    to.add(each);
+row beside_floor(const char* of) {
+  return {name, fmt::format("floor {}", of), "us", {}, "floor", {}};
 }
 
 } // namespace
 
 outcome<std::vector<row>> exit_latency(const order& what) {
-  const std::vector<pair_of_turns> pairs{
-      {"floor port-write", [] { return run_ours(port_code); }, [] { return run_bare(port_code); }},
-      {"floor memory-write", [] { return run_ours(memory_code); },
-       [] { return run_bare(memory_code); }},
-      {"floor doorbell", ring_ours, ring_bare},
-  };
-  std::vector<row> rows;
-  for (const auto& each : pairs)
-    rows.push_back({name, each.row, "us", {}, "floor", {}});
-  for (std::uint32_t round = 0; round < what.n; ++round) {
-    for (std::size_t i = 0; i < pairs.size(); ++i) {
-      TRY(what.stop.rest(milliseconds{1}));
-      count(rows[i].ours, pairs[i].ours(), pairs[i].row);
-      count(rows[i].peers, pairs[i].floor(), pairs[i].row);
-    }
-    note(fmt::format("round {} of {}", round + 1, what.n));
-  }
-  for (const auto& each : rows) {
-    note(fmt::format("{}: ours: {}", each.name, describe(each.ours, each.unit)));
-    note(fmt::format("{}: floor: {}", each.name, describe(each.peers, each.unit)));
-  }
-  return rows;
+  return take_turns({{beside_floor("port-write"), [] { return run_ours(port_code); },
+                      [] { return run_bare(port_code); }},
+                     {beside_floor("memory-write"), [] { return run_ours(memory_code); },
+                      [] { return run_bare(memory_code); }},
+                     {beside_floor("doorbell"), ring_ours, ring_bare}},
+                    what);
 }
 
 } // namespace troupe::bench

@@ -22,6 +22,10 @@ if(TROUPE_SANITIZE)
     -fsanitize=address,undefined -fno-sanitize=null -fno-sanitize-recover=all
     -fno-omit-frame-pointer -O1)
   add_link_options(-fsanitize=address,undefined)
+  # A fuzzer is led by the branches it can see, and most of them are in what it links.
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    target_compile_options(troupe_flags INTERFACE -fsanitize=fuzzer-no-link)
+  endif()
 endif()
 
 function(troupe_library_ name)

@@ -173,16 +173,12 @@ outcome<void> session::start_runtime() {
 
 /// The pod's own door, for `exec` and `kill`.
 outcome<void> session::serve() {
-  ttrpc::server_options options;
-  options.name = "task service";
-  options.accept_if = [](const ttrpc::peer_credentials& peer) { return peer.uid == ::geteuid(); };
-  server_ = std::make_unique<ttrpc::server>(runtime_->io(), std::move(options));
   task_api::task_service_options task;
   task.sandbox = pod_;
   task.shim_pid = static_cast<std::uint32_t>(::getpid());
-  task_api::add_task_service(
-      *server_, [host = runtime_.get()](any_task_call call) { host->submit(std::move(call)); },
-      task);
+  server_ = task_api::make_task_server(
+      runtime_->io(),
+      [host = runtime_.get()](any_task_call call) { host->submit(std::move(call)); }, task);
   auto door = TRY(pod::listen_or_find(pods_root() + "/" + pod_.str() + "/" + door_name));
   if (!door.socket)
     return fail(errc::already_exists, "{} is served by somebody else", pod_);

@@ -1,13 +1,13 @@
 #include "actors/container/oci/bundle.hpp"
 
 #include "actors/container/oci/json.hpp"
+#include "messages/vocabulary/read_bounded.hpp"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include <array>
 #include <cerrno>
 
 namespace troupe::oci {
@@ -67,19 +67,7 @@ outcome<std::string> read_config(int folder) {
     return fail_errno("bundle: config.json", errno);
   if (!S_ISREG(about.st_mode))
     return fail(errc::invalid_argument, "bundle: config.json: is no regular file");
-  std::string text;
-  std::array<char, 16384> chunk{};
-  while (text.size() <= max_json_size) {
-    const auto got = ::read(file.get(), chunk.data(), chunk.size());
-    if (got < 0 && errno == EINTR)
-      continue;
-    if (got < 0)
-      return fail_errno("bundle: config.json", errno);
-    if (got == 0)
-      break;
-    text.append(chunk.data(), static_cast<std::size_t>(got));
-  }
-  return text;
+  return read_bounded(file.get(), max_json_size, "bundle: config.json");
 }
 
 } // namespace

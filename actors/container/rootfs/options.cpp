@@ -1,44 +1,19 @@
 #include "actors/container/rootfs/options.hpp"
 
+#include "messages/vocabulary/mount_attribute.hpp"
+
 #include <sys/mount.h>
 
 #include <algorithm>
-#include <array>
 #include <string_view>
 
 namespace troupe::rootfs {
 
 namespace {
 
-/// What an option adds to the mount's attributes and which earlier option it takes back. "rw" does
-/// not make a read-only source writable, as a bind mount inherits what protects it.
-struct attribute {
-  std::string_view name;
-  std::uint64_t set = 0;
-  std::uint64_t unset = 0;
-};
-constexpr attribute attributes[] = {
-    {"ro", MOUNT_ATTR_RDONLY, 0},
-    {"rw", 0, MOUNT_ATTR_RDONLY},
-    {"nosuid", MOUNT_ATTR_NOSUID, 0},
-    {"suid", 0, MOUNT_ATTR_NOSUID},
-    {"nodev", MOUNT_ATTR_NODEV, 0},
-    {"dev", 0, MOUNT_ATTR_NODEV},
-    {"noexec", MOUNT_ATTR_NOEXEC, 0},
-    {"exec", 0, MOUNT_ATTR_NOEXEC},
-    {"nodiratime", MOUNT_ATTR_NODIRATIME, 0},
-    {"diratime", 0, MOUNT_ATTR_NODIRATIME},
-    {"nosymfollow", MOUNT_ATTR_NOSYMFOLLOW, 0},
-    // The three share one field, which has to be cleared as a whole.
-    {"noatime", MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME},
-    {"strictatime", MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME},
-    {"relatime", MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME},
-};
-
 /// A mount that is attached nowhere propagates nothing.
-constexpr std::string_view without_meaning[] = {"defaults",    "private", "rprivate", "shared",
-                                                "rshared",     "slave",   "rslave",   "unbindable",
-                                                "runbindable", ""};
+constexpr std::string_view without_meaning[] = {
+    "private", "rprivate", "shared", "rshared", "slave", "rslave", "unbindable", "runbindable", ""};
 
 constexpr std::string_view disk_types[] = {"ext2",  "ext3",  "ext4",    "xfs",
                                            "btrfs", "erofs", "squashfs"};
@@ -91,12 +66,13 @@ outcome<void> take_folder(const std::string& field, std::string_view name, std::
   return {};
 }
 
+/// "rw" does not make a read-only source writable, as a bind mount inherits what protects it.
 bool take_attribute(std::string_view option, mount_options& into) {
-  const auto found = std::ranges::find(attributes, option, &attribute::name);
-  if (found == std::end(attributes))
+  const auto* const found = find_mount_attribute(option);
+  if (found == nullptr)
     return false;
-  into.set = (into.set & ~found->unset) | found->set;
-  into.clear |= found->unset & MOUNT_ATTR__ATIME;
+  into.set = (into.set & ~found->clear) | found->set;
+  into.clear |= found->clear & MOUNT_ATTR__ATIME;
   into.read_only = (into.set & MOUNT_ATTR_RDONLY) != 0;
   return true;
 }

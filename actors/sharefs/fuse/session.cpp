@@ -5,7 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <ranges>
+#include <algorithm>
 #include <utility>
 
 namespace troupe::fuse {
@@ -145,7 +145,8 @@ answer<located> session::located_at(std::uint64_t id, held_ptr path) {
 answer<located> session::resolve(std::uint64_t id) {
   std::vector<step> way;
   auto path = TRY(climb(id, way));
-  for (const auto& next : way | std::views::reverse)
+  std::ranges::reverse(way); // down again
+  for (const auto& next : way)
     path = TRY(descend(path, next));
   return located_at(id, std::move(path));
 }

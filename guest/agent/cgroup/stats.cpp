@@ -1,6 +1,7 @@
 #include "guest/agent/cgroup/stats.hpp"
 
-#include <algorithm>
+#include "guest/agent/spec/cut.hpp"
+
 #include <charconv>
 
 namespace troupe::guest {
@@ -13,13 +14,6 @@ std::uint64_t number(string_view text) noexcept {
   std::uint64_t value = 0;
   std::from_chars(text.data(), text.data() + text.size(), value);
   return value;
-}
-
-string_view cut(string_view& rest, char separator) noexcept {
-  const auto end = std::min(rest.find(separator), rest.size());
-  const auto part = rest.substr(0, end);
-  rest.remove_prefix(std::min(end + 1, rest.size()));
-  return part;
 }
 
 void add_io(grpc::BlkioStatsEntry* entry, string_view device, string_view key, string_view value) {

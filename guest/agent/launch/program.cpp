@@ -1,6 +1,7 @@
 #include "guest/agent/launch/program.hpp"
 
 #include "guest/agent/launch/in_root.hpp"
+#include "guest/agent/spec/cut.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -17,13 +18,6 @@ namespace {
 using std::string_view;
 
 constexpr string_view default_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-string_view cut(string_view& rest, char separator) noexcept {
-  const auto end = std::min(rest.find(separator), rest.size());
-  const auto part = rest.substr(0, end);
-  rest.remove_prefix(std::min(end + 1, rest.size()));
-  return part;
-}
 
 std::string read_passwd() {
   const unique_fd root{::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)};

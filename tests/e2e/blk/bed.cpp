@@ -73,17 +73,15 @@ bed::~bed() {
   std::filesystem::remove_all(folder_, ignored);
 }
 
-std::vector<bed::part> bed::parts() {
+std::vector<std::unique_ptr<virtio::device>> bed::devices() {
   raw_ = must(blk::disk::make(open(raw_disk, O_RDWR), {.serial = raw_disk, .queues = 2}));
   std::printf("host: the raw disk runs on %s\n", std::string{raw_->engine_name()}.c_str());
-  std::vector<part> all;
-  all.push_back({"blk", 2, new_raw_device()});
-  all.push_back(
-      {"blk", 1, device_of(open(fixed_disk, O_RDONLY), blk::engine_kind::io_uring, fixed_disk)});
-  all.push_back({"blk", 1,
-                 device_of(std::make_unique<counted_file>(open(ext4_disk, O_RDWR), counts_),
-                           blk::engine_kind::threads, ext4_disk)});
-  all.push_back({"rng", 1, std::make_unique<rng::device>()});
+  std::vector<std::unique_ptr<virtio::device>> all;
+  all.push_back(new_raw_device());
+  all.push_back(device_of(open(fixed_disk, O_RDONLY), blk::engine_kind::io_uring, fixed_disk));
+  all.push_back(device_of(std::make_unique<counted_file>(open(ext4_disk, O_RDWR), counts_),
+                          blk::engine_kind::threads, ext4_disk));
+  all.push_back(std::make_unique<rng::device>());
   return all;
 }
 

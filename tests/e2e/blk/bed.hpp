@@ -17,11 +17,6 @@ namespace troupe::testing {
 /// the guest says on its console, and judges.
 class bed {
 public:
-  struct part {
-    std::string kind; ///< "blk", "rng"
-    std::uint16_t queues = 1;
-    std::unique_ptr<virtio::device> device;
-  };
   struct counts {
     std::atomic<int> flushes = 0;
     std::atomic<int> discards = 0;
@@ -33,7 +28,7 @@ public:
   bed& operator=(const bed&) = delete;
 
   /// What the machine is to have; the first one is the raw disk.
-  [[nodiscard]] std::vector<part> parts();
+  [[nodiscard]] std::vector<std::unique_ptr<virtio::device>> devices();
   /// New logic for the raw disk.
   [[nodiscard]] std::unique_ptr<virtio::device> new_raw_device() const;
   [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }

@@ -2,13 +2,13 @@
 // entropy as programs do and says on the console what was not as it should be. Knows nothing of
 // the transport. What to do comes by the kernel's command line: blk_suite=disks,terminal,power.
 #include "tests/e2e/blk/disks.hpp"
+#include "tests/support/guest_report.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -37,26 +37,11 @@ constexpr std::size_t stretch = 4U << 20; // of each writer
 constexpr std::size_t transfer_max = 256U << 10;
 constexpr int rounds = 80;
 
-int failures = 0;
-
-void say(const std::string& text) {
-  std::printf("blk-suite: %s\n", text.c_str());
-  std::fflush(stdout);
-}
+guest_report suite{"blk-suite"};
 
 void expect(bool holds, const std::string& what) {
   if (!holds)
     throw std::runtime_error{what + " (errno " + std::to_string(errno) + ")"};
-}
-
-void run_case(const std::string& name, const std::function<void()>& work) {
-  try {
-    work();
-    say("ok " + name);
-  } catch (const std::exception& failed) {
-    ++failures;
-    say("FAIL " + name + ": " + failed.what());
-  }
 }
 
 std::string first_line(const std::string& path) {
@@ -137,7 +122,7 @@ void scribble(int number) {
     if (i % 20 == 0)
       expect(::fdatasync(fd) == 0, "flush");
     if (i % 20 == 10)
-      say("traffic");
+      suite.say("traffic");
   }
   ::close(fd);
 }
@@ -149,7 +134,7 @@ void traffic() {
         scribble(i);
         ::_exit(0);
       } catch (const std::exception& failed) {
-        say("writer " + std::to_string(i) + ": " + failed.what());
+        suite.say("writer " + std::to_string(i) + ": " + failed.what());
         ::_exit(1);
       }
     }
@@ -277,7 +262,7 @@ void power() {
     expect(::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()), "write");
     expect(::fsync(fd) == 0 && ::fsync(root) == 0, "fsync");
     ::close(fd);
-    say("safe " + std::to_string(i));
+    suite.say("safe " + std::to_string(i));
   }
 }
 
@@ -289,7 +274,7 @@ void terminal() {
   expect(::tcgetattr(fd, &how) == 0, "attributes");
   ::cfmakeraw(&how);
   expect(::tcsetattr(fd, TCSANOW, &how) == 0, "raw");
-  say("type");
+  suite.say("type");
   std::string got;
   const auto typed = terminal_text('h');
   std::array<char, 1024> some{};
@@ -320,19 +305,19 @@ void say_digest() {
     sum = digest(sum, buffer.bytes, transfer_max);
   }
   ::close(fd);
-  say("digest " + std::to_string(sum));
+  suite.say("digest " + std::to_string(sum));
 }
 
 void disks() {
-  run_case("describe", describe);
-  run_case("traffic", traffic);
-  run_case("pages", pages);
-  run_case("modes", modes);
-  run_case("ranges", ranges);
-  run_case("fixed", fixed);
-  run_case("ext4", ext4);
-  run_case("entropy", entropy);
-  run_case("digest", say_digest);
+  suite.run_case("describe", describe);
+  suite.run_case("traffic", traffic);
+  suite.run_case("pages", pages);
+  suite.run_case("modes", modes);
+  suite.run_case("ranges", ranges);
+  suite.run_case("fixed", fixed);
+  suite.run_case("ext4", ext4);
+  suite.run_case("entropy", entropy);
+  suite.run_case("digest", say_digest);
 }
 
 } // namespace
@@ -348,10 +333,8 @@ int main() {
   if (suites.find("disks") != suites.npos)
     disks();
   if (suites.find("terminal") != suites.npos)
-    run_case("terminal", terminal);
+    suite.run_case("terminal", terminal);
   if (suites.find("power") != suites.npos)
-    run_case("power", power);
-  say("done " + std::to_string(failures));
-  ::sync();
-  ::reboot(RB_AUTOBOOT);
+    suite.run_case("power", power);
+  suite.finish();
 }

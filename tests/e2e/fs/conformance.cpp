@@ -106,9 +106,9 @@ void conformance::check(bool good, const std::string& what) {
 }
 
 void conformance::heard(const std::string& line) {
+  std::printf("%s\n", line.c_str());
   if (!line.starts_with("fs-suite: "))
     return;
-  std::printf("%s\n", line.c_str());
   const auto text = line.substr(10);
   if (text.starts_with("FAIL"))
     ++failures_;

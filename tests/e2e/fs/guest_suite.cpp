@@ -5,11 +5,11 @@
 #include "tests/e2e/fs/guest_files.hpp"
 #include "tests/e2e/fs/posix_cases.hpp"
 #include "tests/e2e/fs/tree.hpp"
+#include "tests/support/guest_report.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/mount.h>
-#include <sys/reboot.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,7 +19,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <exception>
 #include <functional>
 #include <stdexcept>
 #include <string>
@@ -29,26 +28,12 @@ using namespace troupe::testing;
 
 namespace {
 
-int failures = 0;
-
-void say(const std::string& text) {
-  std::printf("fs-suite: %s\n", text.c_str());
-  std::fflush(stdout);
-}
-
-void run_case(const std::string& name, const std::function<void()>& work) {
-  try {
-    work();
-    say("ok " + name);
-  } catch (const std::exception& failed) {
-    ++failures;
-    say("FAIL " + name + ": " + failed.what());
-  }
-}
+guest_report suite{"fs-suite"};
 
 void say_digest(const std::string& name, const std::string& folder) {
   const auto digest = digest_tree(folder);
-  say("digest " + name + " " + std::to_string(digest.hash) + " " + std::to_string(digest.entries));
+  suite.say("digest " + name + " " + std::to_string(digest.hash) + " " +
+            std::to_string(digest.entries));
 }
 
 std::size_t count_below(const std::string& folder) {
@@ -90,7 +75,7 @@ void stale() {
   const std::string folder = "/mnt/c2/rootfs/";
   const int file = open_file(folder + "file", O_RDWR);
   const int dir = open_file(folder, O_RDONLY | O_DIRECTORY);
-  say("open");
+  suite.say("open");
   wait_for("removed");
   std::array<char, 8> got{};
   EXPECT_ERROR(::pread(file, got.data(), got.size(), 4096), ESTALE);
@@ -108,14 +93,14 @@ void drop_caches() {
   ::sync();
   const int fd = ::open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
   if (fd >= 0 && ::write(fd, "3", 1) != 1)
-    say("caches were not dropped");
+    suite.say("caches were not dropped");
   ::close(fd);
 }
 
 /// Times of everyday work; `folder` holds "small" (5,000 files) and room for one large file.
 void speed(const std::string& folder) {
   const auto measure = [](const char* name, const std::function<void()>& work) {
-    say(std::string{"time "} + name + " " + std::to_string(seconds_of(work)));
+    suite.say(std::string{"time "} + name + " " + std::to_string(seconds_of(work)));
   };
   drop_caches();
   measure("find", [&] { count_below(folder + "/empty"); });
@@ -155,21 +140,21 @@ void speed(const std::string& folder) {
 void run_suite(const std::string& what) {
   if (what == "posix")
     for (const auto& [name, run] : posix_cases())
-      run_case(name, run);
+      suite.run_case(name, run);
   if (what == "tree")
-    run_case("tree", [] {
+    suite.run_case("tree", [] {
       say_digest("from-host", share + "from-host");
       make_tree(share + "from-guest");
       say_digest("from-guest", share + "from-guest");
     });
   if (what == "find")
-    run_case("find", [] { say("found " + std::to_string(count_below("/mnt/big"))); });
+    suite.run_case("find", [] { suite.say("found " + std::to_string(count_below("/mnt/big"))); });
   if (what == "stale")
-    run_case("stale", stale);
+    suite.run_case("stale", stale);
   if (what == "speed")
-    run_case("speed", [] { speed("/mnt/c1/rootfs"); });
+    suite.run_case("speed", [] { speed("/mnt/c1/rootfs"); });
   if (what == "flat-speed") // a server without our virtual root
-    run_case("speed", [] { speed("/mnt"); });
+    suite.run_case("speed", [] { speed("/mnt"); });
 }
 
 } // namespace
@@ -181,7 +166,7 @@ int main(int argc, char** argv) {
   ::mount("proc", "/proc", "proc", 0, nullptr);
   ::mkdir("/mnt", 0755);
   if (::mount("kataShared", "/mnt", "virtiofs", 0, nullptr) != 0)
-    say(std::string{"FAIL mount: "} + std::strerror(errno));
+    suite.say(std::string{"FAIL mount: "} + std::strerror(errno));
   const char* const suites = std::getenv("fs_suite");
   std::string rest = suites ? suites : "posix";
   while (!rest.empty()) {
@@ -189,7 +174,5 @@ int main(int argc, char** argv) {
     run_suite(rest.substr(0, end));
     rest.erase(0, end + 1);
   }
-  say("done " + std::to_string(failures));
-  ::sync();
-  ::reboot(RB_AUTOBOOT);
+  suite.finish();
 }

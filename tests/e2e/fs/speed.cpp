@@ -2,23 +2,19 @@
 // whatever else the machine does hits both. Prints a line per kind of work: the best of all rounds,
 // in seconds, and ours / theirs.
 //
-// usage: fs_speed KERNEL ROUNDS [VIRTIOFSD]
-#include "actors/devices/unix_socket.hpp"
-#include "actors/devices/vhost_user/session.hpp"
+// usage: fs_speed ROUNDS [VIRTIOFSD]
 #include "actors/devices/virtio/fs/device.hpp"
-#include "tests/e2e/fs/qemu_guest.hpp"
+#include "tests/support/must.hpp"
+#include "tests/support/qemu_guest.hpp"
 
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
-#include <stdlib.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -27,6 +23,7 @@
 #include <thread>
 
 using namespace troupe;
+using namespace troupe::testing;
 using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
@@ -64,64 +61,74 @@ void note(const std::string& line, timings& best) {
   known->second = std::min(known->second, seconds);
 }
 
-outcome<void> round_of_ours(const fs::path& folder, const std::string& kernel, timings& best) {
-  const auto socket = folder.string() + ".sock";
-  auto shares = std::make_shared<fuse::session>();
-  TRY(shares->add_share("c1/rootfs", unique_fd{::open(folder.c_str(), O_PATH | O_CLOEXEC)}, {}));
-  const auto loop = TRY(devices::worker::start("fs-speed"));
-  const auto served = TRY(
-      vhost_user::session::start(TRY(devices::listen_unix(socket, 1)),
-                                 TRY(virtio::fs_device::make(shares, {.own_loop = true})), *loop,
-                                 [](vhost_user::session_event, const std::optional<failure>&) {}));
-  auto ran = testing::run_guest({kernel, TROUPE_FS_INITRD, "fs_suite=speed", socket}, 180s,
-                                [&](const std::string& line) { note(line, best); });
-  TRY(served->stop(5s));
-  ::unlink(socket.c_str());
-  return ran;
+void run(qemu_guest& guest, const std::string& words, timings& best) {
+  guest.boot(TROUPE_INITRD, words);
+  guest.run(180s, [&](const std::string& line) { note(line, best); });
+  guest.end();
 }
 
-outcome<void> round_of_theirs(const fs::path& folder, const std::string& kernel,
-                              const std::string& daemon, timings& best) {
-  const auto socket = folder.string() + ".peer";
-  std::array<std::string, 7> words{
-      daemon, "--rlimit-nofile=19000", "--socket-path=" + socket, "-o", "source=" + folder.string(),
-      "-o",   "cache=auto,xattr"};
-  std::array<char*, 8> arguments{};
-  std::ranges::transform(words, arguments.begin(), [](auto& word) { return word.data(); });
-  pid_t child = 0;
-  if (const int error =
-          ::posix_spawn(&child, arguments[0], nullptr, nullptr, arguments.data(), environ))
-    return failed{fail_errno("start " + daemon, error)};
-  for (int i = 0; i < 100 && !fs::exists(socket); ++i)
-    std::this_thread::sleep_for(10ms);
-  std::this_thread::sleep_for(100ms); // it binds before it listens
-  auto ran = testing::run_guest({kernel, TROUPE_FS_INITRD, "fs_suite=flat-speed", socket}, 180s,
-                                [&](const std::string& line) { note(line, best); });
-  ::kill(child, SIGTERM);
-  ::waitpid(child, nullptr, 0);
-  ::unlink(socket.c_str());
-  return ran;
+void round_of_ours(const fs::path& folder, timings& best) {
+  auto shares = std::make_shared<fuse::session>();
+  must(shares->add_share("c1/rootfs", unique_fd{::open(folder.c_str(), O_PATH | O_CLOEXEC)}, {}));
+  const auto loop = must(devices::worker::start("fs-speed"));
+  qemu_guest guest{1};
+  guest.add(must(virtio::fs_device::make(shares, {.own_loop = true})), *loop);
+  run(guest, "fs_suite=speed", best);
+}
+
+/// Another virtiofsd, while it lives.
+class peer {
+public:
+  peer(const std::string& program, const fs::path& folder, const std::string& socket)
+      : child_(must(
+            hypervisor::qemu::spawn({program, "--rlimit-nofile=19000", "--socket-path=" + socket,
+                                     "-o", "source=" + folder.string(), "-o", "cache=auto,xattr"},
+                                    STDERR_FILENO, {}))) {
+    for (int i = 0; i < 100 && !fs::exists(socket); ++i)
+      std::this_thread::sleep_for(10ms);
+    std::this_thread::sleep_for(100ms); // it binds before it listens
+  }
+  peer(const peer&) = delete;
+  peer& operator=(const peer&) = delete;
+  ~peer() {
+    ::kill(child_.pid, SIGTERM);
+    ::waitpid(child_.pid, nullptr, 0);
+  }
+
+private:
+  hypervisor::qemu::child child_;
+};
+
+void round_of_theirs(const fs::path& folder, const std::string& program, timings& best) {
+  const troupe::test::scratch_folder sockets;
+  const peer server{program, folder, sockets.file("fs")};
+  qemu_guest guest{1};
+  guest.add_file_system(sockets.file("fs"));
+  run(guest, "fs_suite=flat-speed", best);
+}
+
+void compare(int rounds, const std::string& program) {
+  const troupe::test::scratch_folder folder;
+  make_files(folder.path());
+  timings ours;
+  timings theirs;
+  for (int i = 0; i < rounds; ++i) {
+    round_of_ours(folder.path(), ours);
+    round_of_theirs(folder.path(), program, theirs);
+  }
+  for (const auto& [name, seconds] : ours)
+    std::printf("%-8s ours %.3f s, virtiofsd %.3f s, ratio %.2f\n", name.c_str(), seconds,
+                theirs[name], seconds / theirs[name]);
 }
 
 } // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 3)
-    return std::fprintf(stderr, "usage: %s KERNEL ROUNDS [VIRTIOFSD]\n", argv[0]), 2;
-  const std::string daemon = argc > 3 ? argv[3] : "/usr/lib/qemu/virtiofsd";
-  std::string pattern = fs::temp_directory_path() / "troupe-fs-speed-XXXXXX";
-  const fs::path folder = ::mkdtemp(pattern.data());
-  make_files(folder);
-  timings ours;
-  timings theirs;
-  for (int i = 0; i < std::atoi(argv[2]); ++i) {
-    for (const auto& ran :
-         {round_of_ours(folder, argv[1], ours), round_of_theirs(folder, argv[1], daemon, theirs)})
-      if (!ran)
-        std::printf("FAIL %s\n", ran.error().to_string().c_str());
-  }
-  for (const auto& [name, seconds] : ours)
-    std::printf("%-8s ours %.3f s, virtiofsd %.3f s, ratio %.2f\n", name.c_str(), seconds,
-                theirs[name], seconds / theirs[name]);
-  fs::remove_all(folder);
+  if (argc < 2)
+    return std::fprintf(stderr, "usage: %s ROUNDS [VIRTIOFSD]\n", argv[0]), 2;
+  return exit_code_of([&] {
+    need_guests();
+    compare(std::atoi(argv[1]), argc > 2 ? argv[2] : "/usr/lib/qemu/virtiofsd");
+    return true;
+  });
 }

@@ -93,7 +93,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   guest.open(3, O_RDWR);
   guest.open(4, 0, FUSE_OPENDIR);
   while (size > 2) {
-    const std::size_t length = std::min<std::size_t>(data[0] | data[1] << 8, size - 2);
+    const std::size_t length = std::min<std::size_t>(data[0] + data[1] * 256U, size - 2);
     serve(shares, data + 2, length);
     data += 2 + length;
     size -= 2 + length;

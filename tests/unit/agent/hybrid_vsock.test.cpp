@@ -1,4 +1,5 @@
 #include "actors/agent/hybrid_vsock.hpp"
+#include "tests/unit/sandbox/scratch.hpp"
 #include "tests/unit/ttrpc/peer.hpp"
 
 #include <sys/un.h>
@@ -15,17 +16,9 @@ namespace {
 
 /// A vsock device played by the test: a unix socket in a folder of its own.
 struct device {
-  std::string folder;
-  std::string path;
+  test::scratch_folder folder;
+  std::string path = folder.file("vsock");
   unique_fd listener;
-
-  device() {
-    auto name = (std::filesystem::temp_directory_path() / "troupe-dial-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    folder = name;
-    path = folder + "/vsock";
-  }
-  ~device() { std::filesystem::remove_all(folder); }
 
   void listen() {
     listener.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));

@@ -1,4 +1,5 @@
 #include "tools/bench/image.hpp"
+#include "tests/unit/sandbox/scratch.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -21,30 +22,27 @@ std::string read(const fs::path& path) {
   return std::move(text).str();
 }
 
-struct scratch {
-  std::string path = (fs::temp_directory_path() / "troupe-image-XXXXXX").string();
-  scratch() { REQUIRE(::mkdtemp(path.data()) != nullptr); }
-  ~scratch() { fs::remove_all(path); }
+struct scratch : troupe::test::scratch_folder {
   void sh(const std::string& command) const {
     INFO(command);
-    CHECK(std::system(("cd " + path + " && " + command).c_str()) == 0);
+    CHECK(std::system(("cd " + path() + " && " + command).c_str()) == 0);
   }
 };
 
 /// "sha256:abc" to its file.
 fs::path blob(const scratch& where, const nlohmann::json& descriptor) {
   const auto digest = descriptor["digest"].get<std::string>();
-  return fs::path{where.path} / "blobs/sha256" / digest.substr(digest.find(':') + 1);
+  return fs::path{where.path()} / "blobs/sha256" / digest.substr(digest.find(':') + 1);
 }
 
 } // namespace
 
 TEST_CASE("image: an OCI layout whose digests and sizes are those of its blobs") {
   const scratch where;
-  REQUIRE(write_image(where.path + "/image.tar"));
+  REQUIRE(write_image(where.file("image.tar")));
   where.sh("tar -xf image.tar");
   where.sh("cd blobs/sha256 && for f in *; do echo \"$f  $f\"; done | sha256sum --quiet -c");
-  const auto index = nlohmann::json::parse(read(where.path + "/index.json"));
+  const auto index = nlohmann::json::parse(read(where.file("index.json")));
   const auto& entry = index["manifests"].at(0);
   CHECK(entry["annotations"]["io.containerd.image.name"] == image_name);
   const auto manifest = nlohmann::json::parse(read(blob(where, entry)));
@@ -54,6 +52,6 @@ TEST_CASE("image: an OCI layout whose digests and sizes are those of its blobs")
   const auto config = nlohmann::json::parse(read(blob(where, manifest["config"])));
   CHECK(config["rootfs"]["diff_ids"].at(0) == layer["digest"]);
   where.sh("mkdir root && tar -C root -xf " + blob(where, layer).string());
-  CHECK(read(where.path + "/root/bin/busybox") == read("/bin/busybox"));
-  CHECK(fs::read_symlink(where.path + "/root/bin/true") == "busybox");
+  CHECK(read(where.file("root/bin/busybox")) == read("/bin/busybox"));
+  CHECK(fs::read_symlink(where.file("root/bin/true")) == "busybox");
 }

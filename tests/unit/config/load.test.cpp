@@ -1,4 +1,5 @@
 #include "config/load.hpp"
+#include "tests/unit/sandbox/scratch.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -14,26 +15,12 @@ namespace fs = std::filesystem;
 
 namespace {
 
-class scratch {
-public:
-  scratch() {
-    auto name = (fs::temp_directory_path() / "troupe-config-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    top_ = name;
-  }
-  ~scratch() { fs::remove_all(top_); }
-  scratch(const scratch&) = delete;
-  scratch& operator=(const scratch&) = delete;
-
+struct scratch : test::scratch_folder {
   std::string write(const std::string& name, const std::string& text) const {
-    fs::create_directories((top_ / name).parent_path());
-    std::ofstream(top_ / name) << text;
-    return path(name);
+    fs::create_directories(fs::path{file(name)}.parent_path());
+    std::ofstream(file(name)) << text;
+    return file(name);
   }
-  [[nodiscard]] std::string path(const std::string& name) const { return (top_ / name).string(); }
-
-private:
-  fs::path top_;
 };
 
 std::string vcpus(int count) {
@@ -43,7 +30,7 @@ std::string vcpus(int count) {
 /// A list that finds nothing by default.
 search_list nothing(const scratch& tmp) {
   search_list where;
-  where.defaults = {tmp.path("none.toml")};
+  where.defaults = {tmp.file("none.toml")};
   return where;
 }
 
@@ -71,14 +58,14 @@ TEST_CASE("config search: environment beats option beats the first default that 
 TEST_CASE("config search: a file that was named must exist, be absolute and be a file") {
   const scratch tmp;
   auto where = nothing(tmp);
-  where.option = tmp.path("gone.toml");
+  where.option = tmp.file("gone.toml");
   CHECK(load(where).error().code == errc::not_found);
   CHECK(load(where).error().text ==
         "runtime option ConfigPath: " + where.option + ": no such file");
   where.option = "relative.toml";
   CHECK(load(where).error().text ==
         "runtime option ConfigPath: \"relative.toml\" must be an absolute path");
-  where.option = tmp.path("fifo");
+  where.option = tmp.file("fifo");
   REQUIRE(::mkfifo(where.option.c_str(), 0600) == 0);
   CHECK(load(where).error().text == where.option + ": is not a regular file");
   where.environment = "/dev/zero";
@@ -91,9 +78,9 @@ TEST_CASE("config search: drop-ins beside the real file, in byte order, only *.t
   tmp.write("real/config.d/20-b.toml", vcpus(4));
   tmp.write("real/config.d/10-a.toml", vcpus(3));
   tmp.write("real/config.d/99.toml.bak", vcpus(9));
-  fs::create_symlink(base, tmp.path("link.toml"));
+  fs::create_symlink(base, tmp.file("link.toml"));
   auto where = nothing(tmp);
-  where.option = tmp.path("link.toml");
+  where.option = tmp.file("link.toml");
   const auto result = load(where);
   REQUIRE(result.has_value());
   CHECK(result->values.qemu.default_vcpus == 4);
@@ -107,7 +94,7 @@ TEST_CASE("config search: more drop-ins than a start should read are refused") {
   where.option = tmp.write("c.toml", "");
   for (std::size_t i = 0; i <= max_drop_ins; ++i)
     tmp.write(fmt::format("config.d/{}.toml", i), "");
-  CHECK(load(where).error().text == tmp.path("config.d") + ": more than 64 files");
+  CHECK(load(where).error().text == tmp.file("config.d") + ": more than 64 files");
 }
 
 TEST_CASE("config search: violations of all files come in one failure") {
@@ -121,5 +108,5 @@ TEST_CASE("config search: violations of all files come in one failure") {
   CHECK(result.error().text ==
         fmt::format("configuration: {}:2: hypervisor.qemu.default_vcpus: 0 is not in 1 ... 255; "
                     "{}:2: budgets.share_threads: 99 is not in 1 ... 16",
-                    tmp.path("c.toml"), tmp.path("config.d/a.toml")));
+                    tmp.file("c.toml"), tmp.file("config.d/a.toml")));
 }

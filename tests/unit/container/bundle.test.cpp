@@ -1,4 +1,5 @@
 #include "actors/container/oci/bundle.hpp"
+#include "tests/unit/sandbox/scratch.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -18,17 +19,10 @@ namespace {
 class scratch_bundle {
 public:
   scratch_bundle() {
-    auto name = (fs::temp_directory_path() / "troupe-bundle-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    top_ = name;
-    path_ = top_ / "bundle";
     fs::create_directories(path_ / "rootfs");
-    fs::create_directories(top_ / "outside");
+    fs::create_directories(outside());
     config("rootfs");
   }
-  ~scratch_bundle() { fs::remove_all(top_); }
-  scratch_bundle(const scratch_bundle&) = delete;
-  scratch_bundle& operator=(const scratch_bundle&) = delete;
 
   void config(const std::string& root) {
     text(R"({"ociVersion": "1.0.2", "process": {"args": ["sh"], "cwd": "/"}, "linux": {},
@@ -37,15 +31,15 @@ public:
   }
   void text(const std::string& all) { std::ofstream(path_ / "config.json") << all; }
   [[nodiscard]] const fs::path& path() const { return path_; }
-  [[nodiscard]] fs::path outside() const { return top_ / "outside"; }
+  [[nodiscard]] fs::path outside() const { return top_.file("outside"); }
   void link_root_to(const fs::path& target) {
     fs::remove(path_ / "rootfs");
     fs::create_symlink(target, path_ / "rootfs");
   }
 
 private:
-  fs::path top_;
-  fs::path path_;
+  test::scratch_folder top_;
+  fs::path path_ = top_.file("bundle");
 };
 
 std::string refused(const fs::path& path) {

@@ -9,14 +9,14 @@ using namespace troupe::stdio::test;
 
 TEST_CASE("stdio: a bad path is refused, and the stream and the path are named") {
   fifo_folder f;
-  std::ofstream{f.path + "/plain"} << "x";
+  std::ofstream{f.file("plain")} << "x";
   const auto refused = [](const auto& opened, errc code, const std::string& text) {
     REQUIRE_FALSE(opened);
     CHECK(opened.error().code == code);
     CHECK(opened.error().text == text);
   };
-  const auto missing = f.path + "/missing";
-  const auto plain = f.path + "/plain";
+  const auto missing = f.file("missing");
+  const auto plain = f.file("plain");
   refused(open_output("stdout", missing), errc::invalid_argument,
           "stdout: open " + missing + ": No such file or directory");
   refused(open_output("stderr", plain), errc::invalid_argument,
@@ -57,7 +57,7 @@ TEST_CASE("stdio: no path is nowhere") {
 
 TEST_CASE("stdio: a file URI is appended to, and made for its owner alone") {
   fifo_folder f;
-  const auto path = f.path + "/log";
+  const auto path = f.file("log");
   for (int i = 0; i < 2; ++i) {
     const auto opened = open_output("stdout", "file://" + path);
     REQUIRE(opened);

@@ -2,6 +2,7 @@
 
 #include "actors/container/io/stream_source.hpp"
 #include "messages/vocabulary/unique_fd.hpp"
+#include "tests/unit/sandbox/scratch.hpp"
 #include "tests/unit/ttrpc/peer.hpp"
 
 #include <asio/post.hpp>
@@ -22,21 +23,10 @@ namespace troupe::stdio::test {
 using ttrpc::test::run_until;
 
 /// A folder with fifos as containerd makes them.
-struct fifo_folder {
-  std::string path;
-
-  fifo_folder() {
-    auto name = (std::filesystem::temp_directory_path() / "troupe-io-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  fifo_folder(const fifo_folder&) = delete;
-  fifo_folder& operator=(const fifo_folder&) = delete;
-  ~fifo_folder() { std::filesystem::remove_all(path); }
-
+struct fifo_folder : troupe::test::scratch_folder {
   [[nodiscard]] std::string fifo(const std::string& name) const {
-    REQUIRE(::mkfifo((path + "/" + name).c_str(), 0700) == 0);
-    return path + "/" + name;
+    REQUIRE(::mkfifo(file(name).c_str(), 0700) == 0);
+    return file(name);
   }
 };
 

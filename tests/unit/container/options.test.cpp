@@ -56,6 +56,7 @@ TEST_CASE("rootfs options: the last of ro and rw wins, and rw opens nothing by i
   CHECK_FALSE(parse_options("r", {"bind", "/x", {"ro", "rw"}})->read_only);
   CHECK(parse_options("r", {"bind", "/x", {"rw", "ro"}})->set == MOUNT_ATTR_RDONLY);
   CHECK(parse_options("r", {"bind", "/x", {"rw"}})->clear == 0);
+  CHECK(parse_options("r", {"bind", "/x", {"nosymfollow", "symfollow"}})->set == 0);
 }
 
 TEST_CASE("rootfs options: access time options replace each other as one field") {

@@ -1,6 +1,7 @@
 #include "actors/container/rootfs/rootfs.hpp"
 #include "actors/container/rootfs/disk.hpp"
 #include "actors/container/rootfs/overlay.hpp"
+#include "tests/support/skip.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -37,10 +38,7 @@ std::string read_all(const std::string& path) {
 class scratch {
 public:
   scratch() {
-    if (::geteuid() != 0) {
-      std::fputs("skipped: mounting needs root\n", stderr);
-      std::_Exit(77);
-    }
+    testing::need(::geteuid() == 0, "root");
     mounts_ = read_all("/proc/self/mountinfo");
     auto made = mount_root({{"tmpfs", "tmpfs", {"size=64m"}}});
     REQUIRE(made.has_value());

@@ -2,6 +2,7 @@
 #include "actors/devices/virtio/blk/host_file.hpp"
 #include "messages/vocabulary/log.hpp"
 #include "tests/support/blk_bench.hpp"
+#include "tests/unit/sandbox/scratch.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -33,20 +34,14 @@ constexpr byte_count size = mib(1);
 // A raw image of 'i's in a folder of its own.
 struct image {
   image() {
-    auto name = (std::filesystem::temp_directory_path() / "troupe-blk-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    folder = name;
     const auto fd = open(O_RDWR | O_CREAT);
     const std::string bytes(size, 'i');
     REQUIRE(::pwrite(fd.get(), bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(size));
     REQUIRE(::fsync(fd.get()) == 0);
   }
-  ~image() { std::filesystem::remove_all(folder); }
-  image(const image&) = delete;
-  image& operator=(const image&) = delete;
 
   unique_fd open(int flags) const {
-    return unique_fd{::open((folder / "disk").c_str(), flags | O_CLOEXEC, 0600)};
+    return unique_fd{::open(folder.file("disk").c_str(), flags | O_CLOEXEC, 0600)};
   }
   std::string text(std::size_t at, std::size_t count) const {
     std::string bytes(count, '\0');
@@ -66,7 +61,7 @@ struct image {
     return blk::host_file::adopt(open(flags), read_only).value();
   }
 
-  std::filesystem::path folder;
+  test::scratch_folder folder;
 };
 
 // Bytes at an address of our choice within their page.
@@ -178,10 +173,11 @@ TEST_CASE("blk file: what is no disk, is refused") {
   CHECK(blk::host_file::adopt(unique_fd{::open("/dev/null", O_RDWR | O_CLOEXEC)}, false)
             .error()
             .code == errc::invalid_argument);
-  CHECK(blk::host_file::adopt(unique_fd{::open(it.folder.c_str(), O_RDONLY | O_DIRECTORY)}, false)
+  CHECK(blk::host_file::adopt(unique_fd{::open(it.folder.path().c_str(), O_RDONLY | O_DIRECTORY)},
+                              false)
             .error()
             .code == errc::invalid_argument);
-  REQUIRE(::truncate((it.folder / "disk").c_str(), 511) == 0);
+  REQUIRE(::truncate(it.folder.file("disk").c_str(), 511) == 0);
   CHECK_THAT(blk::host_file::adopt(it.open(O_RDWR), false).error().text,
              Catch::Contains("smaller than a block"));
   CHECK(blk::host_file::adopt(unique_fd{}, false).error().code == errc::host_io);
@@ -189,7 +185,7 @@ TEST_CASE("blk file: what is no disk, is refused") {
 
 TEST_CASE("blk file: a size that is not whole sectors, is rounded down") {
   const image it;
-  REQUIRE(::truncate((it.folder / "disk").c_str(), 512 * 3 + 511) == 0);
+  REQUIRE(::truncate(it.folder.file("disk").c_str(), 512 * 3 + 511) == 0);
   CHECK(it.adopt(O_RDWR)->shape().size == 512 * 3);
 }
 
@@ -228,7 +224,7 @@ TEST_CASE("blk file: many buffers, are moved whole and in order") {
 TEST_CASE("blk file: a file that was cut behind our back, is an I/O error") {
   const image it;
   const auto file = it.adopt(O_RDWR);
-  REQUIRE(::truncate((it.folder / "disk").c_str(), 4096) == 0);
+  REQUIRE(::truncate(it.folder.file("disk").c_str(), 4096) == 0);
   const placed some{1024, 0, '-'};
   CHECK(file->read(4096 - 512, {&some.part, 1}) == EIO);
 }

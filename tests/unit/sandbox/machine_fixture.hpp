@@ -2,6 +2,8 @@
 
 #include "actors/sandbox/hypervisor/asio_watcher.hpp"
 #include "actors/sandbox/hypervisor/qemu/qemu.hpp"
+#include "tests/support/product_kernel.hpp"
+#include "tests/support/skip.hpp"
 #include "tests/unit/sandbox/scratch.hpp"
 
 #include <asio/executor_work_guard.hpp>
@@ -12,7 +14,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iostream>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -96,20 +97,10 @@ inline void write_tiny_initrd(const std::string& path) {
       << cpio_entry("init", 0100755, bytes) << cpio_entry("TRAILER!!!", 0, {});
 }
 
-/// The product kernel: $TROUPE_TEST_KERNEL, or where the build leaves it.
-inline std::string test_kernel() {
-  const char* named = std::getenv("TROUPE_TEST_KERNEL");
-  return named != nullptr ? named : TROUPE_BUILT_KERNEL;
-}
-
 /// Ends the whole suite as "skipped" where QEMU or the kernel is missing.
 inline void need_machines() {
-  for (const auto& path : {std::string{"/usr/bin/qemu-system-x86_64"}, test_kernel()}) {
-    if (std::filesystem::exists(path))
-      continue;
-    std::cout << "skipped: " << path << " is missing\n";
-    std::exit(77);
-  }
+  for (const auto& path : {std::string{"/usr/bin/qemu-system-x86_64"}, testing::product_kernel()})
+    testing::need(std::filesystem::exists(path), path);
 }
 
 /// First member of the fixture: a skip must not leave a scratch folder behind.
@@ -122,7 +113,7 @@ struct machine_fixture {
     config.id = "test-machine";
     config.token = fmt::format("troupe-test-{:016x}", static_cast<unsigned long>(::getpid()));
     config.run_directory = folder.path();
-    config.kernel = test_kernel();
+    config.kernel = testing::product_kernel();
     config.initrd = folder.file("initrd");
     config.kernel_params = "troupe.test=idle";
     write_tiny_initrd(config.initrd);

@@ -2,6 +2,7 @@
 #include "actors/sandbox/journal/process_info.hpp"
 #include "actors/sandbox/journal/sweep.hpp"
 #include "messages/vocabulary/unique_fd.hpp"
+#include "tests/support/in_child.hpp"
 #include "tests/unit/sandbox/scratch.hpp"
 
 #include <catch2/catch.hpp>
@@ -38,16 +39,6 @@ bool root_user() {
     return true;
   std::cout << "skipped: needs root\n";
   return false;
-}
-
-/// Runs `work` in a process of its own; its answer is the exit status.
-int in_child(const std::function<int()>& work) {
-  const auto pid = ::fork();
-  if (pid == 0)
-    ::_exit(work());
-  int status = 0;
-  ::waitpid(pid, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 /// A sleeper whose argv holds the word; a child of ours that nobody reaps meanwhile.
@@ -199,10 +190,7 @@ TEST_CASE_METHOD(host_fixture,
 TEST_CASE_METHOD(host_fixture, "undo: our mount goes, another's and a symlink's target stay") {
   if (!root_user())
     return;
-  CHECK(in_child([&] {
-          if (::unshare(CLONE_NEWNS) != 0 ||
-              ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
-            return 1;
+  CHECK(testing::among_own_mounts([&] {
           std::filesystem::create_directory(state("target"));
           std::filesystem::create_directory_symlink(folder.file("outside"), state("link"));
           if (::mount("none", folder.file("outside").c_str(), "tmpfs", 0, nullptr) != 0 ||
@@ -229,10 +217,7 @@ TEST_CASE_METHOD(host_fixture, "undo: our mount goes, another's and a symlink's 
 TEST_CASE_METHOD(host_fixture, "undo: a named network namespace and its device go") {
   if (!root_user())
     return;
-  CHECK(in_child([&] {
-          if (::unshare(CLONE_NEWNS) != 0 ||
-              ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
-            return 1;
+  CHECK(testing::among_own_mounts([&] {
           std::ofstream{state("pod-ns")};
           const auto maker = ::fork();
           if (maker == 0) {
@@ -263,10 +248,7 @@ TEST_CASE_METHOD(host_fixture, "undo: a named network namespace and its device g
 TEST_CASE_METHOD(host_fixture, "undo: what lies on another mount is never removed") {
   if (!root_user())
     return;
-  CHECK(in_child([&] {
-          if (::unshare(CLONE_NEWNS) != 0 ||
-              ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
-            return 1;
+  CHECK(testing::among_own_mounts([&] {
           std::ofstream{folder.file("outside/precious")} << "x";
           std::filesystem::create_directories(state("a/b"));
           if (::mount(folder.file("outside").c_str(), state("a/b").c_str(), nullptr, MS_BIND,
@@ -353,7 +335,7 @@ TEST_CASE("sweep: a dead owner's lock that is held for an instant longer is wait
   std::array<int, 2> held{};
   REQUIRE(::pipe(held.data()) == 0);
   REQUIRE(
-      in_child([&] {
+      testing::in_child([&] {
         const auto journal = file::create(pod + "/journal", *this_process(), {{root::state, pod}});
         if (!journal || !(*journal)->record(file_effect{{root::state, "sock"}}))
           return 1;
@@ -388,7 +370,7 @@ TEST_CASE("sweep: the journal of a writer killed by SIGKILL is replayed, a livin
   const auto mine = file::create(living + "/journal", *this_process(), {{root::state, living}});
   REQUIRE(mine);
   CHECK(
-      in_child([&] {
+      testing::in_child([&] {
         const auto journal = file::create(pod + "/journal", *this_process(), {{root::state, pod}});
         if (!journal || !(*journal)->record(file_effect{{root::state, "sock"}}) ||
             !(*journal)->record(process_effect{0, 0, token}))

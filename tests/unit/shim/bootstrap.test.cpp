@@ -4,6 +4,7 @@
 #include "shim/spawn.hpp"
 
 #include "bootstrap.pb.h"
+#include "tests/unit/sandbox/scratch.hpp"
 #include "wellknown.pb.h"
 
 #include <catch2/catch.hpp>
@@ -20,15 +21,6 @@ using namespace troupe::pod;
 namespace {
 
 const container_id c1 = *container_id::parse("c1");
-
-struct temp_folder {
-  std::string path;
-  temp_folder() {
-    char name[] = "/tmp/troupe-test-XXXXXX";
-    path = ::mkdtemp(name);
-  }
-  ~temp_folder() { std::filesystem::remove_all(path); }
-};
 
 } // namespace
 
@@ -67,8 +59,8 @@ TEST_CASE("socket path: depends on containerd, namespace and pod, and always fit
 }
 
 TEST_CASE("listener: a first start listens on a 0600 socket, a second one finds the first") {
-  const temp_folder folder;
-  const auto path = folder.path + "/sock";
+  const troupe::test::scratch_folder folder;
+  const auto path = folder.file("sock");
   auto first = listen_or_find(path);
   REQUIRE(first);
   REQUIRE(first->socket);
@@ -82,8 +74,8 @@ TEST_CASE("listener: a first start listens on a 0600 socket, a second one finds 
 }
 
 TEST_CASE("listener: a socket file without a listener is replaced") {
-  const temp_folder folder;
-  const auto path = folder.path + "/sock";
+  const troupe::test::scratch_folder folder;
+  const auto path = folder.file("sock");
   { REQUIRE(listen_or_find(path)); } // closed: the file stays, as after kill -9
   REQUIRE(std::filesystem::exists(path));
   const auto again = listen_or_find(path);
@@ -105,11 +97,12 @@ TEST_CASE("oom score: the daemon goes one step before containerd, within the ker
 }
 
 TEST_CASE("spawn: a daemon that cannot be executed is an error that says so") {
-  const temp_folder folder;
-  auto listening = listen_or_find(folder.path + "/sock");
+  const troupe::test::scratch_folder folder;
+  auto listening = listen_or_find(folder.file("sock"));
   REQUIRE(listening);
-  const daemon_order order{folder.path + "/none", {"none"}, folder.path, 1};
+  const daemon_order order{folder.file("none"), {"none"}, folder.path(), 1};
   const auto spawned = spawn_daemon(order, listening->socket);
   REQUIRE_FALSE(spawned);
-  CHECK(spawned.error().text == "start " + folder.path + "/none: exec: No such file or directory");
+  CHECK(spawned.error().text ==
+        "start " + folder.file("none") + ": exec: No such file or directory");
 }

@@ -1,5 +1,6 @@
 #include "shim/event_forwarder.hpp"
 #include "messages/ttrpc/server.hpp"
+#include "tests/unit/sandbox/scratch.hpp"
 
 #include <asio/local/stream_protocol.hpp>
 #include <catch2/catch.hpp>
@@ -18,19 +19,11 @@ namespace {
 /// containerd's event service on a unix socket, on the same io_context: no thread, no sleep.
 struct event_service {
   asio::io_context io;
-  std::string path;
+  test::scratch_folder folder;
+  std::string path = folder.file("sock");
   std::vector<std::string> taken;
   int refuse = 0; // this many calls fail first
   std::unique_ptr<ttrpc::server> server;
-
-  event_service() {
-    char name[] = "/tmp/troupe-events-XXXXXX";
-    path = std::string{::mkdtemp(name)} + "/sock";
-  }
-  ~event_service() {
-    server.reset();
-    std::filesystem::remove_all(std::filesystem::path{path}.parent_path());
-  }
 
   void start() {
     std::filesystem::remove(path);

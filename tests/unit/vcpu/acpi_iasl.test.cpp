@@ -2,63 +2,48 @@
 // what it has read.
 #include "actors/vcpu/acpi/tables.hpp"
 #include "actors/vcpu/arch/x86_64/layout.hpp"
+#include "tests/support/skip.hpp"
+#include "tests/unit/sandbox/scratch.hpp"
 
 #include <catch2/catch.hpp>
 
 #include <array>
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
-#include <iostream>
 #include <iterator>
 #include <string>
 #include <vector>
 
 using namespace troupe;
 namespace layout = x86_64::layout;
-namespace fs = std::filesystem;
 
 namespace {
 
-struct scratch_folder {
-  scratch_folder() {
-    if (std::system("command -v iasl >/dev/null") != 0) {
-      std::cout << "skipped: iasl is missing (package acpica-tools)\n";
-      std::exit(77);
-    }
-    std::string name = fs::temp_directory_path() / "iasl-XXXXXX";
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~scratch_folder() { fs::remove_all(path); }
-  fs::path path;
-};
-
-std::vector<char> read(const fs::path& path) {
+std::vector<char> read(const std::string& path) {
   std::ifstream file{path, std::ios::binary};
   return {std::istreambuf_iterator<char>{file}, {}};
 }
 
 // What iasl makes of its own disassembly of `table`; it must have nothing to complain of.
-std::vector<char> there_and_back(const scratch_folder& folder,
+std::vector<char> there_and_back(const test::scratch_folder& folder,
                                  const std::vector<std::byte>& table) {
   const auto chars = std::as_bytes(std::span{table});
   std::vector<char> out;
   for (const auto it : chars)
     out.push_back(static_cast<char>(it));
-  std::ofstream{folder.path / "in.aml", std::ios::binary}.write(
+  std::ofstream{folder.file("in.aml"), std::ios::binary}.write(
       out.data(), static_cast<std::streamsize>(out.size()));
-  const auto command = "cd " + folder.path.string() +
-                       " && iasl -d in.aml >log 2>&1 && iasl -p out in.dsl >>log 2>&1";
+  const auto command =
+      "cd " + folder.path() + " && iasl -d in.aml >log 2>&1 && iasl -p out in.dsl >>log 2>&1";
   const auto status = std::system(command.c_str());
-  const auto log = read(folder.path / "log");
+  const auto log = read(folder.file("log"));
   const std::string said{log.begin(), log.end()};
   CAPTURE(said);
   REQUIRE(status == 0);
   CHECK(said.find("0 Errors, 0 Warnings") != std::string::npos);
   CHECK(said.find("Invalid") == std::string::npos);
   CHECK(said.find("ncorrect") == std::string::npos);
-  return read(folder.path / "out.aml");
+  return read(folder.file("out.aml"));
 }
 
 // The compiler signs with its own name and version, which changes the checksum too.
@@ -70,9 +55,10 @@ std::vector<char> unsigned_copy(std::vector<char> table) {
 }
 
 void check_round_trip(const std::vector<std::byte>& table) {
-  const scratch_folder folder;
+  testing::need(std::system("command -v iasl >/dev/null") == 0, "iasl (package acpica-tools)");
+  const test::scratch_folder folder;
   const auto back = there_and_back(folder, table);
-  CHECK(unsigned_copy(back) == unsigned_copy(read(folder.path / "in.aml")));
+  CHECK(unsigned_copy(back) == unsigned_copy(read(folder.file("in.aml"))));
 }
 
 const std::vector<memory::device_window> devices{layout::virtio_slot(0), layout::virtio_slot(1),

@@ -2,28 +2,24 @@
 #include "actors/vcpu/arch/x86_64/layout.hpp"
 #include "actors/vcpu/boot/load.hpp"
 #include "tests/support/guest_ram.hpp"
+#include "tests/support/product_kernel.hpp"
+#include "tests/support/skip.hpp"
 
 #include <catch2/catch.hpp>
 
 #include <fcntl.h>
 
 #include <cstdlib>
-#include <iostream>
 #include <string>
 
 using namespace troupe;
 
 namespace {
 
-// The product kernel: $TROUPE_TEST_KERNEL, or where the build leaves it.
 unique_fd kernel_or_skip() {
-  const char* named = std::getenv("TROUPE_TEST_KERNEL");
-  const std::string path = named != nullptr ? named : TROUPE_BUILT_KERNEL;
+  const auto path = testing::product_kernel();
   unique_fd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (!fd) {
-    std::cout << "skipped: " << path << " is missing (guest/kernel/build makes it)\n";
-    std::exit(77);
-  }
+  testing::need(bool{fd}, path + " (guest/kernel/build makes it)");
   return fd;
 }
 

@@ -1,10 +1,10 @@
 #include "actors/devices/virtio/vsock/device.hpp"
 
+#include "actors/devices/virtio/guarded.hpp"
 #include "actors/vcpu/memory/access_raw.hpp"
 #include "messages/vocabulary/log.hpp"
 
 #include <array>
-#include <exception>
 
 namespace troupe::vsock {
 namespace {
@@ -177,7 +177,7 @@ void device::wake() {
 void device::pump() {
   if (!running_ || running_->paused)
     return;
-  guarded("serve", [&]() -> outcome<void> {
+  virtio::guarded(running_->given, "serve", [this]() -> outcome<void> {
     if (TRY(serve()) == virtio::progress::more)
       wake();
     return {};
@@ -196,22 +196,6 @@ void device::schedule_expiry() {
     if (running_ && !running_->paused)
       schedule_expiry();
   });
-}
-
-template <class Call>
-void device::guarded(const char* stage, const Call& call) noexcept {
-  const auto failed = [&](failure why) {
-    running_->given.failed({why.code, fmt::format("{}: {}", stage, why.text), why.os_error});
-  };
-  try {
-    outcome<void> done = call();
-    if (!done)
-      failed(std::move(done).error());
-  } catch (const std::exception& error) {
-    failed({errc::internal, fmt::format("exception: {}", error.what()), 0});
-  } catch (...) {
-    failed({errc::internal, "exception of unknown type", 0});
-  }
 }
 
 } // namespace troupe::vsock

@@ -59,8 +59,6 @@ private:
   void wake();
   void pump();
   void schedule_expiry();
-  template <class Call>
-  void guarded(const char* stage, const Call& call) noexcept;
 
   std::uint64_t guest_cid_;
   std::shared_ptr<endpoint> where_;

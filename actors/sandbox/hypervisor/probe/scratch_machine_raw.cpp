@@ -13,6 +13,9 @@
 #include <sys/mman.h>
 #include <utility>
 
+// By hand, not with actors/vcpu/kvm: that refuses a KVM which lacks anything that our own VMM
+// needs, and what is found here decides about QEMU as well, which needs less.
+
 namespace troupe::hypervisor {
 namespace {
 

@@ -1,8 +1,8 @@
-// A guest on KVM whose power is cut in the middle of its work: what was flushed is there, of what
+// A guest whose power is cut in the middle of its work: what was flushed is there, of what
 // was only written any part may be, and its ext4 is sound with every file that was said to be safe.
 #include "actors/devices/virtio/blk/device.hpp"
 #include "tests/e2e/blk/disks.hpp"
-#include "tests/support/kvm_guest.hpp"
+#include "tests/support/guest.hpp"
 #include "tests/support/must.hpp"
 #include "tests/support/recording_file.hpp"
 #include "tests/unit/sandbox/scratch.hpp"
@@ -11,7 +11,6 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -53,23 +52,23 @@ public:
 
   int cut_many() {
     const auto loop = must(devices::worker::start("blk-test"));
-    kvm_guest guest{1};
-    guest.add(device(), *loop);
-    guest.boot(TROUPE_KERNEL, TROUPE_BLK_INITRD, "blk_suite=power");
+    const auto guest = make_guest();
+    guest->add(device(), *loop);
+    guest->boot(TROUPE_INITRD, "blk_suite=power");
     const auto until = monotonic_clock::now() + limit;
     auto next_cut = until;
-    for (int done = 0; done < cuts && monotonic_clock::now() < until && guest.alive();) {
-      if (const auto line = guest.next_line(next_cut)) {
+    for (int done = 0; done < cuts && monotonic_clock::now() < until && guest->alive();) {
+      if (const auto line = guest->next_line(next_cut)) {
         hear(*line);
         next_cut = std::min(next_cut, monotonic_clock::now() + a_while());
-      } else if (guest.alive()) {
+      } else if (guest->alive()) {
         cut();
         ++done;
         next_cut = monotonic_clock::now() + a_while();
       }
     }
-    check(guest.alive(), "the guest came so far");
-    guest.end();
+    check(guest->alive(), "the guest came so far");
+    guest->end();
     cut();
     check(safe_ > cuts / 2, "it wrote files meanwhile: " + std::to_string(safe_ + 1));
     check(differed_ > 0, "some cuts lost writes: " + std::to_string(differed_));
@@ -147,12 +146,8 @@ private:
 } // namespace
 
 int main() {
-  std::setvbuf(stdout, nullptr, _IOLBF, 0); // what was said before a hang is seen
-  skip_without_kvm(TROUPE_KERNEL, {"/sbin/mkfs.ext4", "/sbin/debugfs"});
-  try {
-    return power_test{}.cut_many() == 0 ? 0 : 1;
-  } catch (const std::exception& broken) {
-    std::printf("host: FAIL %s\n", broken.what());
-    return 1;
-  }
+  return exit_code_of([] {
+    need_guests({"/sbin/mkfs.ext4", "/sbin/debugfs"});
+    return power_test{}.cut_many() == 0;
+  });
 }
