@@ -11,6 +11,7 @@ namespace troupe::memory {
 /// Builds a table that the guest reads: packed, little-endian, in the order of the calls.
 class byte_writer {
 public:
+  byte_writer() { bytes_.reserve(64); }
   byte_writer& u8(std::uint8_t value) { return number(value, 1); }
   byte_writer& u16(std::uint16_t value) { return number(value, 2); }
   byte_writer& u32(std::uint32_t value) { return number(value, 4); }
