@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace troupe::memory {
@@ -35,6 +36,8 @@ public:
 
   [[nodiscard]] std::size_t size() const noexcept { return bytes_.size(); }
   [[nodiscard]] const std::vector<std::byte>& bytes() const noexcept { return bytes_; }
+  /// The table itself, which is complete.
+  [[nodiscard]] std::vector<std::byte> take() noexcept { return std::move(bytes_); }
 
 private:
   byte_writer& number(std::uint64_t value, std::size_t width) {

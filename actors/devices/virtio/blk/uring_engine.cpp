@@ -202,7 +202,7 @@ void uring_engine::cancel() noexcept {
 
 // Whether the caller may have a ring is judged before the address of its parameters, which is bad.
 outcome<void> check_uring() {
-  if (::syscall(__NR_io_uring_setup, 1, nullptr) < 0 && errno != EFAULT)
+  if (::syscall(__NR_io_uring_setup, 1, -1L) < 0 && errno != EFAULT)
     return refused(errno);
   return {};
 }
