@@ -5,6 +5,7 @@
 #include "actors/devices/virtio/fs/device.hpp"
 #include "actors/devices/virtio/rng/device.hpp"
 #include "actors/devices/virtio/vsock/device.hpp"
+#include "actors/vcpu/kvm/abi.hpp"
 #include "tests/kvm/bare_machine.hpp"
 #include "tests/kvm/machine.hpp"
 #include "tests/unit/sandbox/scratch.hpp"
@@ -12,9 +13,14 @@
 #include <catch2/catch.hpp>
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include <array>
 #include <fstream>
@@ -69,6 +75,21 @@ std::thread echo_at(const std::string& path) {
         return;
     }
   }};
+}
+
+// From now on the process and its threads to come are refused this ioctl.
+void refuse_ioctl(unsigned long request) {
+  std::array<sock_filter, 6> rules{
+      sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_ioctl, 0, 3),
+      sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[1])),
+      sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(request), 0, 1),
+      sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  const sock_fprog program{rules.size(), rules.data()};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+    ::_exit(2);
 }
 
 } // namespace
@@ -167,6 +188,35 @@ TEST_CASE("guest: all processors start and share memory") {
   check_good(m, m.run("smp", "cpus=" + std::to_string(cpus)));
   CHECK(m.console() == "all counted\n");
   CHECK(m.told() == 1);
+}
+
+TEST_CASE("guest: before it is loaded, its processors stand and cannot be let go") {
+  auto order = small_order();
+  order.vcpus = order.max_vcpus = 2;
+  bare_machine m{order};
+  REQUIRE(m.it().processors().size() == 2);
+  CHECK(m.it().resume().error().code == errc::failed_precondition);
+  CHECK(m.it().pause(limit));
+  for (const auto& it : m.it().processors())
+    CHECK(it->where() == vcpu::phase::paused);
+  check_good(m, m.run("smp", "cpus=2"));
+}
+
+TEST_CASE("guest: a processor that cannot be set up, is told when the guest is loaded") {
+  const auto child = ::fork();
+  if (child == 0) { // A filter cannot be taken back.
+    refuse_ioctl(kvm::abi::set_cpuid2);
+    bare_machine m;
+    const auto loaded = m.it().load({guest_file("probe"), {}, {}});
+    const auto told = !loaded && loaded.error().code == errc::host_io &&
+                      loaded.error().text.find("vcpu0: ") != std::string::npos &&
+                      loaded.error().text.find("KVM_SET_CPUID2") != std::string::npos;
+    const auto stays = m.it().resume().error().code == errc::failed_precondition;
+    ::_exit(told && stays && m.tear_down() < teardown_bound ? 0 : 1);
+  }
+  int result = -1;
+  REQUIRE(::waitpid(child, &result, 0) == child);
+  CHECK(result == 0);
 }
 
 TEST_CASE("guest: pause holds it between two instructions, resume lets it go on") {

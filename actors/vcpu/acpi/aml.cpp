@@ -59,7 +59,7 @@ term path(std::string_view name) {
   out.text(name.substr(0, name_length));
   for (auto length = name.size(); length < name_length; ++length)
     out.text("_");
-  return out.bytes();
+  return out.take();
 }
 
 term integer(std::uint64_t value) {
@@ -74,11 +74,11 @@ term integer(std::uint64_t value) {
     out.u8(prefix_dword).u32(static_cast<std::uint32_t>(value));
   else
     out.u8(prefix_qword).u64(value);
-  return out.bytes();
+  return out.take();
 }
 
 term text(std::string_view value) {
-  return byte_writer{}.u8(prefix_string).text(value).u8(0).bytes();
+  return byte_writer{}.u8(prefix_string).text(value).u8(0).take();
 }
 
 term eisa_id(std::string_view id) {
@@ -88,7 +88,7 @@ term eisa_id(std::string_view id) {
     value = value << 5 | (static_cast<std::uint32_t>(letter - '@') & 0x1f);
   std::uint32_t number = 0;
   std::from_chars(id.data() + 3, id.data() + id.size(), number, 16);
-  return byte_writer{}.u8(prefix_dword).u32(__builtin_bswap32(value << 16 | number)).bytes();
+  return byte_writer{}.u8(prefix_dword).u32(__builtin_bswap32(value << 16 | number)).take();
 }
 
 term package(const terms& elements) {
@@ -96,11 +96,11 @@ term package(const terms& elements) {
   content.u8(static_cast<std::uint8_t>(elements.size())).append(joined(elements).bytes());
   byte_writer out;
   put_sized(out.u8(op_package), content);
-  return out.bytes();
+  return out.take();
 }
 
 term name(std::string_view name, const term& value) {
-  return byte_writer{}.u8(op_name).append(path(name)).append(value).bytes();
+  return byte_writer{}.u8(op_name).append(path(name)).append(value).take();
 }
 
 term scope(std::string_view name, const terms& body) {
@@ -108,7 +108,7 @@ term scope(std::string_view name, const terms& body) {
   content.append(path(name)).append(joined(body).bytes());
   byte_writer out;
   put_sized(out.u8(op_scope), content);
-  return out.bytes();
+  return out.take();
 }
 
 term device(std::string_view name, const terms& body) {
@@ -116,7 +116,7 @@ term device(std::string_view name, const terms& body) {
   content.append(path(name)).append(joined(body).bytes());
   byte_writer out;
   put_sized(out.u8(prefix_extended).u8(op_device), content);
-  return out.bytes();
+  return out.take();
 }
 
 term memory_window(const memory::address_range& where) {
@@ -128,13 +128,13 @@ term memory_window(const memory::address_range& where) {
       .u8(writable)
       .u32(static_cast<std::uint32_t>(where.start))
       .u32(static_cast<std::uint32_t>(where.size))
-      .bytes();
+      .take();
 }
 
 term io_ports(std::uint16_t first, std::uint8_t count) {
   constexpr std::uint8_t ports = 0x47;
   constexpr std::uint8_t decodes_16_bits = 1;
-  return byte_writer{}.u8(ports).u8(decodes_16_bits).u16(first).u16(first).u8(1).u8(count).bytes();
+  return byte_writer{}.u8(ports).u8(decodes_16_bits).u16(first).u16(first).u8(1).u8(count).take();
 }
 
 term interrupt(std::uint32_t gsi, bool shared) {
@@ -143,7 +143,7 @@ term interrupt(std::uint32_t gsi, bool shared) {
   constexpr std::uint8_t edge = 1 << 1;
   constexpr std::uint8_t shared_line = 1 << 3;
   const auto flags = static_cast<std::uint8_t>(consumer | edge | (shared ? shared_line : 0));
-  return byte_writer{}.u8(extended_interrupt).u16(6).u8(flags).u8(1).u32(gsi).bytes();
+  return byte_writer{}.u8(extended_interrupt).u16(6).u8(flags).u8(1).u32(gsi).take();
 }
 
 term resource_template(const terms& resources) {
@@ -154,7 +154,7 @@ term resource_template(const terms& resources) {
   content.append(integer(list.size())).append(list.bytes());
   byte_writer out;
   put_sized(out.u8(op_buffer), content);
-  return out.bytes();
+  return out.take();
 }
 
 } // namespace troupe::acpi::aml

@@ -32,7 +32,7 @@ byte_writer begin(std::string_view signature, std::uint8_t revision) {
 std::vector<std::byte> finish(byte_writer table) {
   table.patch_u32(at_length, static_cast<std::uint32_t>(table.size()));
   table.patch_u8(at_checksum, memory::checksum(table.bytes()));
-  return table.bytes();
+  return table.take();
 }
 
 // Generic Address Structure: one byte-wide I/O port.
@@ -112,7 +112,7 @@ std::vector<std::byte> rsdp(gpa xsdt) {
   const auto first = std::span{out.bytes()}.first(first_part);
   out.patch_u8(at_first_checksum, memory::checksum(first));
   out.patch_u8(at_second_checksum, memory::checksum(out.bytes()));
-  return out.bytes();
+  return out.take();
 }
 
 std::vector<std::byte> xsdt(std::span<const gpa> tables) {
@@ -213,7 +213,7 @@ outcome<std::vector<std::byte>> build(const machine& what) {
   const auto dsdt_at = place(dsdt(what));
   const std::array<gpa, 2> tables{place(fadt(what, dsdt_at)), place(madt(what))};
   const auto pointer = rsdp(place(xsdt(tables)));
-  auto bytes = area.bytes();
+  auto bytes = area.take();
   std::ranges::copy(pointer, bytes.begin());
   constexpr auto room = layout::mp_table - layout::acpi;
   if (bytes.size() > room)

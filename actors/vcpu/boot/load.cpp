@@ -118,7 +118,7 @@ outcome<void> write_processor_tables(const x86_64::entry& entry, const guest_mem
   TRY(ram.write(layout::gdt, std::as_bytes(std::span{descriptors})));
   TRY(ram.write(layout::idt, std::array<std::byte, sizeof(std::uint64_t)>{}));
   if (entry.mode == x86_64::entry_mode::long_mode)
-    TRY(ram.write(layout::page_tables, x86_64::identity_map()));
+    TRY(ram.write(layout::page_tables, std::as_bytes(x86_64::identity_map())));
   return {};
 }
 

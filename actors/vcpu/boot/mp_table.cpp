@@ -20,7 +20,7 @@ std::vector<std::byte> pointer() {
   out.u8(pointer_size / 16).u8(revision).u8(0).zeros(5);
   constexpr std::size_t at_checksum = 10;
   out.patch_u8(at_checksum, memory::checksum(out.bytes()));
-  return out.bytes();
+  return out.take();
 }
 
 void put_processor(byte_writer& out, std::uint32_t id, bool enabled) {
@@ -69,7 +69,7 @@ outcome<std::vector<std::byte>> mp_table(std::uint32_t boot_vcpus, std::uint32_t
   table.patch_u16(at_length, static_cast<std::uint16_t>(table.size()));
   table.patch_u16(at_entries, static_cast<std::uint16_t>(entries));
   table.patch_u8(at_checksum, memory::checksum(table.bytes()));
-  return byte_writer{}.append(pointer()).append(table.bytes()).bytes();
+  return byte_writer{}.append(pointer()).append(table.bytes()).take();
 }
 
 } // namespace troupe::boot

@@ -51,7 +51,7 @@ std::vector<std::byte> zero_page(const kernel_parameters& what,
   if (what.acpi)
     page.patch_u64(header::rsdp_address, layout::acpi);
   put_map(page, what.memory);
-  return page.bytes();
+  return page.take();
 }
 
 std::vector<std::byte> pvh_start_info(const kernel_parameters& what) {
@@ -68,7 +68,7 @@ std::vector<std::byte> pvh_start_info(const kernel_parameters& what) {
   out.zeros(layout::pvh_memory_map - layout::pvh_start_info - out.size());
   for (const auto& it : what.memory)
     out.u64(it.range.start).u64(it.range.size).u32(static_cast<std::uint32_t>(it.kind)).u32(0);
-  return out.bytes();
+  return out.take();
 }
 
 } // namespace troupe::boot

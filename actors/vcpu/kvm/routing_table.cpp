@@ -1,5 +1,7 @@
 #include "actors/vcpu/kvm/routing_table.hpp"
 
+#include <algorithm>
+
 namespace troupe::kvm {
 namespace {
 
@@ -23,15 +25,25 @@ outcome<void> check(std::uint32_t gsi) {
 
 routing_table routing_table::defaults() {
   routing_table table;
+  table.entries_.reserve(ioapic_lines + pic_lines);
   for (std::uint32_t gsi = 0; gsi < ioapic_lines; ++gsi) {
-    auto& routes = table.routes_[gsi];
-    routes.push_back(to_pin(gsi, KVM_IRQCHIP_IOAPIC, gsi));
+    table.entries_.push_back(to_pin(gsi, KVM_IRQCHIP_IOAPIC, gsi));
     if (gsi < pic_lines)
-      routes.push_back(
+      table.entries_.push_back(
           to_pin(gsi, gsi < pins_of_one_pic ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE,
                  gsi % pins_of_one_pic));
   }
   return table;
+}
+
+void routing_table::clear(std::uint32_t gsi) noexcept {
+  std::erase_if(entries_, [gsi](const auto& it) { return it.gsi == gsi; });
+}
+
+void routing_table::lead(const kvm_irq_routing_entry& only) {
+  clear(only.gsi);
+  entries_.insert(std::ranges::upper_bound(entries_, only.gsi, {}, &kvm_irq_routing_entry::gsi),
+                  only);
 }
 
 outcome<void> routing_table::set_ioapic(std::uint32_t gsi, std::uint32_t pin) {
@@ -39,7 +51,7 @@ outcome<void> routing_table::set_ioapic(std::uint32_t gsi, std::uint32_t pin) {
   if (pin >= ioapic_lines)
     return fail(errc::invalid_argument, "interrupt line {}: pin {} is not 0 ... {}", gsi, pin,
                 ioapic_lines - 1);
-  routes_[gsi] = {to_pin(gsi, KVM_IRQCHIP_IOAPIC, pin)};
+  lead(to_pin(gsi, KVM_IRQCHIP_IOAPIC, pin));
   return {};
 }
 
@@ -51,15 +63,8 @@ outcome<void> routing_table::set_msi(std::uint32_t gsi, const msi& message) {
   it.u.msi.address_lo = static_cast<std::uint32_t>(message.address);
   it.u.msi.address_hi = static_cast<std::uint32_t>(message.address >> 32);
   it.u.msi.data = message.data;
-  routes_[gsi] = {it};
+  lead(it);
   return {};
-}
-
-std::vector<kvm_irq_routing_entry> routing_table::entries() const {
-  std::vector<kvm_irq_routing_entry> all;
-  for (const auto& [gsi, routes] : routes_)
-    all.insert(all.end(), routes.begin(), routes.end());
-  return all;
 }
 
 } // namespace troupe::kvm

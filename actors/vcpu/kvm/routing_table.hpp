@@ -5,7 +5,6 @@
 #include <linux/kvm.h>
 
 #include <cstdint>
-#include <map>
 #include <vector>
 
 namespace troupe::kvm {
@@ -34,13 +33,17 @@ public:
   /// Turns a line into a message. invalid_argument: no such line.
   [[nodiscard]] outcome<void> set_msi(std::uint32_t gsi, const msi& message);
   /// Leads it nowhere.
-  void clear(std::uint32_t gsi) noexcept { routes_.erase(gsi); }
+  void clear(std::uint32_t gsi) noexcept;
 
   /// As the kernel wants them, lowest line first.
-  [[nodiscard]] std::vector<kvm_irq_routing_entry> entries() const;
+  [[nodiscard]] const std::vector<kvm_irq_routing_entry>& entries() const noexcept {
+    return entries_;
+  }
 
 private:
-  std::map<std::uint32_t, std::vector<kvm_irq_routing_entry>> routes_;
+  void lead(const kvm_irq_routing_entry& only);
+
+  std::vector<kvm_irq_routing_entry> entries_;
 };
 
 } // namespace troupe::kvm

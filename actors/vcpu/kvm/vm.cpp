@@ -98,9 +98,8 @@ outcome<void> vm::signal_msi(const msi& message) const {
 }
 
 outcome<void> vm::set_routes(routing_table routes) {
-  const auto entries = routes.entries();
   abi::counted<abi::counted_head, kvm_irq_routing_entry> list{
-      std::span<const kvm_irq_routing_entry>{entries}};
+      std::span<const kvm_irq_routing_entry>{routes.entries()}};
   TRY(call("KVM_SET_GSI_ROUTING", fd_.get(), abi::set_gsi_routing, list.data()));
   routes_ = std::move(routes);
   return {};

@@ -54,6 +54,21 @@ outcome<std::vector<kvm_cpuid_entry2>> supported_cpuid(const kvm::system& host) 
   return known;
 }
 
+/// What of a processor does not depend on what is loaded. On its own thread.
+outcome<void> set_up(kvm::vcpu& processor, std::span<const kvm_cpuid_entry2> cpuid) {
+  TRY(processor.set_cpuid(cpuid));
+  TRY(processor.set_lapic(x86_64::with_local_interrupts(TRY(processor.lapic()))));
+  if (processor.id() != 0)
+    return {}; // The first one starts it.
+  TRY(processor.set_msrs(x86_64::boot_msrs()));
+  return processor.set_fpu(x86_64::float_registers());
+}
+
+outcome<void> aim(kvm::vcpu& processor, const x86_64::entry& entry) {
+  TRY(processor.set_sregs(x86_64::system_registers(TRY(processor.sregs()), entry)));
+  return processor.set_regs(x86_64::registers(entry));
+}
+
 memory::ram_plan plan_of(const machine_order& order) {
   memory::ram_plan out;
   out.size = order.memory;
@@ -87,14 +102,17 @@ outcome<std::shared_ptr<machine>> machine::create(machine_order order, ended_han
 }
 
 outcome<void> machine::make(const kvm::system& host) {
-  cpuid_ = TRY(supported_cpuid(host));
   ram_ = TRY(memory::allocate(plan_of(order_)));
   vm_ = TRY(kvm::vm::create(host));
   TRY(vm_->add_memory(ram_.memory));
   TRY(vm_->set_tss_address(layout::tss));
   TRY(vm_->create_irqchip());
   handler_ = std::make_shared<bus_handler>(pio_, mmio_, end_);
-  return add_legacy_devices();
+  TRY(add_legacy_devices());
+  const auto cpuid = TRY(supported_cpuid(host));
+  for (std::uint32_t id = 0; id < order_.vcpus; ++id)
+    TRY(add_processor(id, cpuid));
+  return {};
 }
 
 outcome<void> machine::add_legacy_devices() {
@@ -169,49 +187,47 @@ outcome<boot::boot_plan> machine::fill_memory(const payload& what) {
   return boot::load(request, *ram_.memory);
 }
 
-outcome<void> machine::set_registers(kvm::vcpu& processor, const x86_64::entry& entry) const {
-  const auto values = x86_64::boot_msrs();
-  TRY(processor.set_msrs(values));
-  TRY(processor.set_sregs(x86_64::system_registers(TRY(processor.sregs()), entry)));
-  TRY(processor.set_regs(x86_64::registers(entry)));
-  return processor.set_fpu(x86_64::float_registers());
-}
-
-outcome<void> machine::add_processor(std::uint32_t id) {
+/// It comes up on its own thread while devices are plugged and memory is filled.
+outcome<void> machine::add_processor(std::uint32_t id,
+                                     const std::vector<kvm_cpuid_entry2>& supported) {
   const auto processor = TRY(vm_->create_vcpu(id));
   x86_64::cpu_identity who;
   who.apic_id = id;
   who.cpus = order_.max_vcpus;
   who.tsc_deadline = vm_->check_extension(KVM_CAP_TSC_DEADLINE_TIMER) > 0;
-  TRY(processor->set_cpuid(TRY(x86_64::guest_cpuid(cpuid_, who))));
-  TRY(processor->set_lapic(x86_64::with_local_interrupts(TRY(processor->lapic()))));
   thread_options options;
   options.processor = processor;
   options.io = handler_;
   options.ram = ram_.memory;
   options.on_phase = [this, id](phase where) { heard(id, where); };
-  options.on_thread_start = [this, id]() -> outcome<void> {
-    if (id == 0)
+  options.on_thread_start = [this, processor,
+                             cpuid = TRY(x86_64::guest_cpuid(supported, who))]() -> outcome<void> {
+    if (processor->id() == 0)
       first_thread_ = ::gettid();
-    return {};
+    return set_up(*processor, cpuid);
   };
   threads_.push_back(TRY(vcpu_thread::start(std::move(options))));
   return {};
 }
 
-/// The threads come up while memory is filled.
+/// All of them are set up and stand.
+outcome<void> machine::gather_processors() const {
+  for (const auto& thread : threads_) {
+    TRY(thread->await(command::pause, default_end_patience));
+    if (const auto why = thread->why())
+      return fail(errc::host_io, "load: vcpu{}: {}", thread->id(), why->text);
+  }
+  return {};
+}
+
 outcome<void> machine::load(const payload& what) {
-  if (!threads_.empty())
+  if (std::exchange(filled_, true))
     return fail(errc::failed_precondition, "load: it has been loaded");
   if (const auto over = how())
     return fail(errc::machine_gone, "load: {}", over->text);
-  for (std::uint32_t id = 0; id < order_.vcpus; ++id)
-    TRY(add_processor(id));
   const auto plan = TRY(fill_memory(what));
-  // The others wait for the first one to start them.
-  TRY(set_registers(threads_.front()->processor(), plan.entry));
-  for (const auto& thread : threads_)
-    TRY(thread->await(command::pause, default_end_patience));
+  TRY(gather_processors());
+  TRY(aim(threads_.front()->processor(), plan.entry));
   loaded_ = true;
   return {};
 }
@@ -235,6 +251,8 @@ outcome<void> machine::pause(milliseconds limit) {
 }
 
 outcome<void> machine::resume() {
+  if (!loaded_)
+    return fail(errc::failed_precondition, "resume: nothing is loaded");
   for (const auto& thread : threads_)
     TRY(thread->run());
   return {};

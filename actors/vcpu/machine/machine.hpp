@@ -65,9 +65,10 @@ public:
   /// Called for every phase that a processor reaches, on its thread. Must not block.
   using moved_handler = std::function<void(std::uint32_t id, phase where)>;
 
-  /// RAM, memory slots, interrupt controller; in this order, since memory that is added later costs
-  /// 8 ms. not_found or unimplemented: this host has no KVM that will do; invalid_argument names
-  /// the field; resource_exhausted, host_io.
+  /// RAM, memory slots, interrupt controller, processors; in this order, since memory that is added
+  /// later costs 8 ms. The processors set themselves up meanwhile, see load(). not_found or
+  /// unimplemented: this host has no KVM that will do; invalid_argument names the field;
+  /// resource_exhausted, host_io.
   [[nodiscard]] static outcome<std::shared_ptr<machine>>
   create(machine_order order, ended_handler ended, moved_handler moved = {});
   machine(const machine&) = delete;
@@ -90,15 +91,16 @@ public:
   connect_doorbell(gpa at, std::uint32_t queue, mmio::shared_event event) override;
   [[nodiscard]] outcome<std::unique_ptr<bus::irq_line>> interrupt(std::uint32_t gsi) override;
 
-  /// Loads the payload and makes the processors, which stand before their first instruction until
-  /// resume(). Once, after the devices. As boot::load, and host_io; machine_gone: it was
-  /// ended before.
+  /// Loads the payload and waits for the processors, which stand before their first instruction
+  /// until resume(). Once, after the devices. As boot::load, and host_io: also of a processor that
+  /// could not be set up; machine_gone: it was ended before.
   [[nodiscard]] outcome<void> load(const payload& what);
   /// load() and resume().
   [[nodiscard]] outcome<void> boot(const payload& what);
 
   /// Stops all processors between two instructions. deadline_exceeded names the one that did not.
   [[nodiscard]] outcome<void> pause(milliseconds limit);
+  /// failed_precondition: nothing is loaded.
   [[nodiscard]] outcome<void> resume();
 
   /// No processor runs afterwards, and none ever will. Idempotent. deadline_exceeded names the
@@ -108,11 +110,10 @@ public:
   /// How it ended; nothing while it lives.
   [[nodiscard]] std::optional<ending> how() const { return end_.how(); }
   [[nodiscard]] std::vector<const counters*> counts() const;
-  /// Nothing before load().
   [[nodiscard]] std::vector<std::shared_ptr<processor_port>> processors() const {
     return {threads_.begin(), threads_.end()};
   }
-  /// Thread id of the first processor; 0 before load.
+  /// Thread id of the first processor; 0 before load().
   [[nodiscard]] pid_t first_thread() const noexcept { return first_thread_; }
   [[nodiscard]] console::console_log& console() noexcept { return console_; }
   [[nodiscard]] const bus::access_counters& mmio_accesses() const noexcept {
@@ -124,8 +125,8 @@ private:
   outcome<void> make(const kvm::system& host);
   outcome<void> add_legacy_devices();
   outcome<boot::boot_plan> fill_memory(const payload& what);
-  outcome<void> add_processor(std::uint32_t id);
-  outcome<void> set_registers(kvm::vcpu& processor, const x86_64::entry& entry) const;
+  outcome<void> add_processor(std::uint32_t id, const std::vector<kvm_cpuid_entry2>& supported);
+  outcome<void> gather_processors() const;
   void heard(std::size_t index, phase where);
   void finish(ending how);
 
@@ -135,12 +136,12 @@ private:
   bus::address_space mmio_{bus::space::mmio};
   end_record end_;
   moved_handler moved_;
-  std::vector<kvm_cpuid_entry2> cpuid_;
   memory::ram ram_;
   std::shared_ptr<kvm::vm> vm_;
   std::shared_ptr<io_handler> handler_;
   /// Complete before any of them runs.
   std::vector<std::shared_ptr<vcpu_thread>> threads_;
+  bool filled_ = false; // load() was called.
   std::atomic<bool> loaded_ = false;
   std::atomic<pid_t> first_thread_ = 0;
 };

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace troupe::memory {
@@ -11,6 +12,7 @@ namespace troupe::memory {
 /// Builds a table that the guest reads: packed, little-endian, in the order of the calls.
 class byte_writer {
 public:
+  byte_writer() { bytes_.reserve(64); }
   byte_writer& u8(std::uint8_t value) { return number(value, 1); }
   byte_writer& u16(std::uint16_t value) { return number(value, 2); }
   byte_writer& u32(std::uint32_t value) { return number(value, 4); }
@@ -34,6 +36,8 @@ public:
 
   [[nodiscard]] std::size_t size() const noexcept { return bytes_.size(); }
   [[nodiscard]] const std::vector<std::byte>& bytes() const noexcept { return bytes_; }
+  /// The table itself, which is complete.
+  [[nodiscard]] std::vector<std::byte> take() noexcept { return std::move(bytes_); }
 
 private:
   byte_writer& number(std::uint64_t value, std::size_t width) {

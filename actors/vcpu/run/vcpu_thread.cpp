@@ -9,6 +9,7 @@
 #include <exception>
 #include <system_error>
 #include <unistd.h>
+#include <utility>
 
 namespace troupe::vcpu {
 namespace {
@@ -125,10 +126,11 @@ void vcpu_thread::body() noexcept {
 }
 
 void vcpu_thread::begin() {
-  if (!options_.on_thread_start)
+  const auto start = std::exchange(options_.on_thread_start, {});
+  if (!start)
     return;
   try {
-    if (const auto begun = options_.on_thread_start(); !begun)
+    if (const auto begun = start(); !begun)
       park({end_reason::start_failed, begun.error().to_string()});
   } catch (const std::exception& error) {
     park({end_reason::start_failed, error.what()});

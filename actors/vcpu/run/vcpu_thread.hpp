@@ -24,8 +24,8 @@ struct thread_options {
   std::shared_ptr<io_handler> io;
   /// Only read to tell what instruction a guest died at; may be empty.
   std::shared_ptr<const memory::guest_memory> ram;
-  /// Runs first on the thread: drop capabilities, install a seccomp filter. Its failure parks the
-  /// processor with start_failed.
+  /// Runs first on the thread: set the processor up, drop capabilities, install a seccomp filter.
+  /// Its failure parks the processor with start_failed.
   std::function<outcome<void>()> on_thread_start;
   /// Hears of every phase the thread reaches, on the thread, holding no lock. May call ask().
   std::function<void(phase)> on_phase;

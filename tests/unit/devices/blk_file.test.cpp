@@ -12,6 +12,7 @@
 #include <linux/seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -124,6 +125,25 @@ struct heard {
   ~heard() { log::set_sink({}); }
   std::string text;
 };
+
+// While it lives, the process gets no further descriptor.
+struct no_descriptors {
+  no_descriptors() {
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const unique_fd lowest{::dup(0)};
+    const rlimit now{static_cast<rlim_t>(lowest.get()), before.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &now) == 0);
+  }
+  ~no_descriptors() { ::setrlimit(RLIMIT_NOFILE, &before); }
+  no_descriptors(const no_descriptors&) = delete;
+  no_descriptors& operator=(const no_descriptors&) = delete;
+  rlimit before{};
+};
+
+std::size_t entries_of(const char* folder) {
+  const std::filesystem::directory_iterator all{folder};
+  return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+}
 
 // As container runtimes do.
 void refuse_io_uring() {
@@ -335,15 +355,50 @@ TEST_CASE("blk engines: a host that refuses io_uring, gets threads and a word in
     refuse_io_uring();
     const heard log;
     const auto disk = disk_of(it, blk::engine_kind::io_uring);
+    const auto told = log.text.find("threads instead") != std::string::npos; // before any driver
     blk_bench b{disk};
     b.read(0, 0, 512);
     const auto served = b.kick() && b.answers(0, status::ok, 513);
-    const auto told = log.text.find("threads instead") != std::string::npos;
     ::_exit(disk->engine_name() == "threads" && served && told ? 0 : 1);
   }
   int result = -1;
   REQUIRE(::waitpid(child, &result, 0) == child);
   CHECK(result == 0);
+}
+
+TEST_CASE("blk engines: a disk that no driver wants, costs neither thread nor descriptor") {
+  for (const auto engine : {blk::engine_kind::threads, blk::engine_kind::io_uring}) {
+    const image it;
+    auto file = it.adopt(O_RDWR);
+    const auto threads = entries_of("/proc/self/task");
+    const auto descriptors = entries_of("/proc/self/fd");
+    const auto disk = blk::disk::make(std::move(file), {.engine = engine, .threads = 1}).value();
+    CHECK(entries_of("/proc/self/task") == threads);
+    CHECK(entries_of("/proc/self/fd") == descriptors);
+    REQUIRE(disk->open());
+    CHECK(entries_of("/proc/self/task") == threads + 1);
+    CHECK(entries_of("/proc/self/fd") > descriptors);
+  }
+}
+
+TEST_CASE("blk engines: where no descriptor is left, one driver fails and a later one does not") {
+  for (const auto engine : {blk::engine_kind::threads, blk::engine_kind::io_uring}) {
+    const image it;
+    const auto disk = disk_of(it, engine);
+    const auto kind = disk->engine_name();
+    {
+      const no_descriptors left;
+      const auto opened = disk->open();
+      REQUIRE_FALSE(opened);
+      CHECK(opened.error().code == errc::host_io);
+      CHECK(opened.error().os_error == EMFILE);
+    }
+    blk_bench b{disk};
+    b.read(0, 0, 512);
+    REQUIRE(b.kick());
+    CHECK(b.answers(0, status::ok, 513));
+    CHECK(disk->engine_name() == kind);
+  }
 }
 
 TEST_CASE("blk engines: O_DIRECT with buffers at odd addresses, by both") {

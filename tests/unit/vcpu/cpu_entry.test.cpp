@@ -24,22 +24,16 @@ kvm_sregs fresh() {
   return it;
 }
 
-std::uint64_t number_at(const std::vector<std::byte>& bytes, std::size_t index) {
-  std::uint64_t value = 0;
-  std::memcpy(&value, bytes.data() + 8 * index, sizeof(value));
-  return value;
-}
-
 // A page walk, as the processor does it from CR3 on.
-std::uint64_t translate(const std::vector<std::byte>& tables, gpa address) {
+std::uint64_t translate(std::span<const std::uint64_t> tables, gpa address) {
   const auto table = [&](std::uint64_t entry) {
-    return ((entry & ~0xfffULL) - x86_64::layout::page_tables) / 8;
+    return ((entry & ~0xfffULL) - x86_64::layout::page_tables) / sizeof entry;
   };
-  const auto pml4 = number_at(tables, address >> 39 & 511);
+  const auto pml4 = tables[address >> 39 & 511];
   REQUIRE((pml4 & 3) == 3);
-  const auto pdpt = number_at(tables, table(pml4) + (address >> 30 & 511));
+  const auto pdpt = tables[table(pml4) + (address >> 30 & 511)];
   REQUIRE((pdpt & 0x83) == 3);
-  const auto pd = number_at(tables, table(pdpt) + (address >> 21 & 511));
+  const auto pd = tables[table(pdpt) + (address >> 21 & 511)];
   REQUIRE((pd & 0x83) == 0x83);
   return (pd & ~0x1fffffULL) | (address & 0x1fffff);
 }
@@ -96,14 +90,14 @@ TEST_CASE("entry: the descriptors in memory, are those of the registers") {
 
 TEST_CASE("entry: the first 4 GiB, are mapped onto themselves") {
   const auto tables = x86_64::identity_map();
-  REQUIRE(tables.size() == x86_64::layout::page_tables_end - x86_64::layout::page_tables);
+  REQUIRE(tables.size_bytes() == x86_64::layout::page_tables_end - x86_64::layout::page_tables);
   for (const gpa address : {0x0ULL, 0x7000ULL, 0x1000200ULL, 0x3fffffffULL, 0x40000000ULL,
                             0xd0000050ULL, 0xfee00000ULL, 0xffffffffULL}) {
     CAPTURE(address);
     CHECK(translate(tables, address) == address);
   }
-  CHECK(number_at(tables, 1) == 0);
-  CHECK(number_at(tables, 512 + 4) == 0);
+  CHECK(tables[1] == 0);
+  CHECK(tables[512 + 4] == 0);
 }
 
 TEST_CASE("entry: the local APIC, keeps everything but the two delivery modes") {

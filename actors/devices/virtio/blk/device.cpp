@@ -84,6 +84,7 @@ virtio::queue* device::queue(std::size_t index) const noexcept {
 }
 
 outcome<void> device::activate(virtio::activation with) {
+  TRY(disk_->open());
   running_ = std::make_unique<running>();
   running_->judged_by = {disk_->shape(), with.features, false, disk_->options().serial};
   running_->given = std::move(with);

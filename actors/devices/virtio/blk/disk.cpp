@@ -21,23 +21,33 @@ outcome<std::shared_ptr<disk>> disk::make(std::unique_ptr<block_file> file, disk
   if (options.queues == 0 || options.queues > queues_max)
     return fail(errc::invalid_argument, "disk queues {}: not 1 ... {}", options.queues, queues_max);
   std::shared_ptr<disk> it{new disk{std::move(file), std::move(options)}};
-  TRY(it->start_engine());
+  if (it->options_.engine == engine_kind::io_uring)
+    if (auto allowed = check_uring(); !allowed)
+      it->take_threads(allowed.error());
   return it;
 }
 
-outcome<void> disk::start_engine() {
+void disk::take_threads(const failure& instead_of) {
+  options_.engine = engine_kind::threads;
+  log::warn("blk", "{}; threads instead", instead_of.text);
+}
+
+outcome<void> disk::open() {
+  if (engine_)
+    return {};
+  slots_.resize(requests_max);
+  engine_ = TRY(start_engine());
+  return {};
+}
+
+outcome<std::unique_ptr<engine>> disk::start_engine() {
   if (options_.engine == engine_kind::io_uring) {
     auto ring = start_uring_engine(*file_, requests_max, options_.threads);
-    if (ring) {
-      engine_ = *std::move(ring);
-      return {};
-    }
-    if (ring.error().code != errc::unimplemented)
-      return tl::unexpected(std::move(ring).error());
-    log::warn("blk", "{}; threads instead", ring.error().text);
+    if (ring || ring.error().code != errc::unimplemented)
+      return ring;
+    take_threads(ring.error());
   }
-  engine_ = TRY(start_threads_engine(*file_, options_.threads));
-  return {};
+  return start_threads_engine(*file_, options_.threads);
 }
 
 bool disk::full() const noexcept {

@@ -70,14 +70,20 @@ struct slot : job {
 /// Owned by the machine; used by one thread at a time, the loop of its device.
 class disk {
 public:
-  /// invalid_argument when an option is out of range.
+  /// invalid_argument when an option is out of range. Whether there can be an io_uring is found out
+  /// here; it and its threads are made by open().
   [[nodiscard]] static outcome<std::shared_ptr<disk>> make(std::unique_ptr<block_file> file,
                                                            disk_options options);
 
   [[nodiscard]] const geometry& shape() const noexcept { return file_->shape(); }
   [[nodiscard]] const disk_options& options() const noexcept { return options_; }
-  /// The engine at work: "io_uring" or "threads".
-  [[nodiscard]] std::string_view engine_name() const noexcept { return engine_->name(); }
+  /// The engine at work, or that will be: "io_uring" or "threads".
+  [[nodiscard]] std::string_view engine_name() const noexcept { return name(options_.engine); }
+
+  /// Makes the engine, the first time: a machine starts without it, and a guest that drives no disk
+  /// never has one. Before all below. host_io: no descriptor or no thread is left; it may be tried
+  /// again.
+  [[nodiscard]] outcome<void> open();
   /// Readable when collect() has something.
   [[nodiscard]] int event() const noexcept { return engine_->event(); }
   /// Whether the driver lets writes stay in the host's cache, as it was told last. Any thread.
@@ -108,15 +114,16 @@ public:
 
 private:
   disk(std::unique_ptr<block_file> file, disk_options options)
-      : file_(std::move(file)), options_(std::move(options)), slots_(requests_max) {}
+      : file_(std::move(file)), options_(std::move(options)) {}
 
-  [[nodiscard]] outcome<void> start_engine();
+  [[nodiscard]] outcome<std::unique_ptr<engine>> start_engine();
+  void take_threads(const failure& instead_of);
   void settle(slot& it) noexcept;
   [[nodiscard]] bool await(milliseconds limit) noexcept;
 
   std::unique_ptr<block_file> file_;
   disk_options options_;
-  std::vector<slot> slots_;
+  std::vector<slot> slots_; // requests_max from open() on
   std::size_t executing_ = 0;
   std::size_t bytes_ = 0; // of those
   std::size_t orphans_ = 0;

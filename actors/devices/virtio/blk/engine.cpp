@@ -33,6 +33,10 @@ io_error call(block_file& on, const job& it) noexcept {
 
 } // namespace
 
+std::string_view name(engine_kind of) noexcept {
+  return of == engine_kind::io_uring ? "io_uring" : "threads";
+}
+
 void perform(block_file& on, job& it) noexcept {
   it.error = it.injected != 0 ? it.injected : call(on, it);
   if (it.error == 0 && it.durable && it.range_count > 0)

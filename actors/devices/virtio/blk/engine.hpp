@@ -50,7 +50,6 @@ class engine {
 public:
   virtual ~engine() = default;
 
-  [[nodiscard]] virtual std::string_view name() const noexcept = 0;
   /// An eventfd, readable when finished() has something; read it before.
   [[nodiscard]] virtual int event() const noexcept = 0;
 
@@ -66,6 +65,8 @@ public:
 
 enum class engine_kind : std::uint8_t { threads, io_uring };
 
+[[nodiscard]] std::string_view name(engine_kind of) noexcept;
+
 /// Threads of one disk are bounded whatever the configuration says.
 inline constexpr std::size_t threads_max = 16;
 
@@ -74,9 +75,12 @@ inline constexpr std::size_t threads_max = 16;
 [[nodiscard]] outcome<std::unique_ptr<engine>> start_threads_engine(block_file& file,
                                                                     std::size_t threads);
 
+/// unimplemented where the kernel refuses rings to this process. Makes none.
+[[nodiscard]] outcome<void> check_uring();
+
 /// An io_uring for up to `jobs` jobs with up to `workers` threads of the kernel's, and one thread
 /// for what a ring cannot do: discards, zeros, unaligned buffers, calls that were cut short.
-/// unimplemented where the kernel refuses rings.
+/// unimplemented where the kernel refuses rings or some of what we do with them.
 [[nodiscard]] outcome<std::unique_ptr<engine>>
 start_uring_engine(block_file& file, std::size_t jobs, std::size_t workers);
 

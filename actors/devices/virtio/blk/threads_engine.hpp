@@ -20,7 +20,6 @@ public:
   threads_engine& operator=(const threads_engine&) = delete;
   ~threads_engine() override;
 
-  [[nodiscard]] std::string_view name() const noexcept override { return "threads"; }
   [[nodiscard]] int event() const noexcept override { return event_.get(); }
   void start(job& it) noexcept override;
   [[nodiscard]] bool kick() noexcept override { return true; }

@@ -2,6 +2,8 @@
 
 #include <liburing.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -12,6 +14,10 @@ namespace {
 /// Bytes up to which the submitting loop may move them itself when the host has them at hand; more
 /// would keep the loop's other devices waiting.
 constexpr std::size_t quick_transfer = 64U << 10;
+
+failed refused(int error) {
+  return fail(errc::unimplemented, "disk: io_uring refused, errno {}", error);
+}
 
 /// The ring itself, closed with the object.
 class ring {
@@ -26,8 +32,10 @@ public:
 
   outcome<void> open(unsigned entries) {
     const auto error = ::io_uring_queue_init(entries, &it_, 0);
+    if (error == -EMFILE || error == -ENFILE) // Threads want a descriptor, too.
+      return fail_errno("disk: make an io_uring", -error);
     if (error < 0)
-      return fail(errc::unimplemented, "disk: io_uring refused, errno {}", -error);
+      return refused(-error);
     open_ = true;
     return {};
   }
@@ -65,7 +73,6 @@ public:
 
   outcome<void> open(std::size_t jobs, std::size_t workers);
 
-  [[nodiscard]] std::string_view name() const noexcept override { return "io_uring"; }
   [[nodiscard]] int event() const noexcept override { return rest_->event(); }
   void start(job& it) noexcept override;
   [[nodiscard]] bool kick() noexcept override;
@@ -192,6 +199,13 @@ void uring_engine::cancel() noexcept {
 }
 
 } // namespace
+
+// Whether the caller may have a ring is judged before the address of its parameters, which is bad.
+outcome<void> check_uring() {
+  if (::syscall(__NR_io_uring_setup, 1, -1L) < 0 && errno != EFAULT)
+    return refused(errno);
+  return {};
+}
 
 outcome<std::unique_ptr<engine>> start_uring_engine(block_file& file, std::size_t jobs,
                                                     std::size_t workers) {

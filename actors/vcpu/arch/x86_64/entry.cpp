@@ -1,7 +1,6 @@
 #include "actors/vcpu/arch/x86_64/entry.hpp"
 
 #include "actors/vcpu/arch/x86_64/layout.hpp"
-#include "actors/vcpu/memory/byte_writer.hpp"
 
 #include <cstring>
 
@@ -74,7 +73,20 @@ constexpr std::uint64_t page_writable = 0x3; // present, writable
 constexpr std::uint64_t page_large = 0x80;
 constexpr std::uint64_t entries_per_table = 512;
 constexpr std::uint64_t directories = 4;
-constexpr byte_count table_size = kib(4);
+constexpr std::uint64_t tables = 2 + directories;
+
+constexpr auto make_identity_map() noexcept {
+  std::array<std::uint64_t, tables * entries_per_table> out{};
+  const auto table = [](std::uint64_t index) {
+    return layout::page_tables + index * entries_per_table * sizeof(std::uint64_t);
+  };
+  out[0] = table(1) | page_writable;
+  for (std::uint64_t i = 0; i < directories; ++i)
+    out[entries_per_table + i] = table(2 + i) | page_writable;
+  for (std::uint64_t page = 0; page < directories * entries_per_table; ++page)
+    out[2 * entries_per_table + page] = page * mib(2) | page_writable | page_large;
+  return out;
+}
 
 } // namespace
 
@@ -148,16 +160,9 @@ std::array<std::uint64_t, 4> descriptors(const entry& how) noexcept {
   return {0, descriptor(code(how.mode)), descriptor(data), descriptor(task)};
 }
 
-std::vector<std::byte> identity_map() {
-  memory::byte_writer out;
-  const auto table = [](std::uint64_t index) { return layout::page_tables + index * table_size; };
-  out.u64(table(1) | page_writable).zeros(table_size - sizeof(std::uint64_t));
-  for (std::uint64_t i = 0; i < directories; ++i)
-    out.u64(table(2 + i) | page_writable);
-  out.zeros(table_size - directories * sizeof(std::uint64_t));
-  for (std::uint64_t page = 0; page < directories * entries_per_table; ++page)
-    out.u64(page * mib(2) | page_writable | page_large);
-  return out.bytes();
+std::span<const std::uint64_t> identity_map() noexcept {
+  static constexpr auto tables = make_identity_map();
+  return tables;
 }
 
 } // namespace troupe::x86_64

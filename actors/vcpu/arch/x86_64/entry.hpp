@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 /// What an x86_64 processor holds before its first instruction. Pure functions: the caller does the
@@ -46,7 +47,7 @@ struct entry {
 /// The descriptors behind layout::gdt, which the segments of `how` were loaded from.
 [[nodiscard]] std::array<std::uint64_t, 4> descriptors(const entry& how) noexcept;
 
-/// The pages from layout::page_tables on: the first 4 GiB mapped onto themselves.
-[[nodiscard]] std::vector<std::byte> identity_map();
+/// What is from layout::page_tables on: the first 4 GiB mapped onto themselves.
+[[nodiscard]] std::span<const std::uint64_t> identity_map() noexcept;
 
 } // namespace troupe::x86_64
