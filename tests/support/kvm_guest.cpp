@@ -18,10 +18,11 @@ constexpr milliseconds limit{10'000};
 /// A vCPU's wait for a device's worker, which on a busy host gets its turn late.
 constexpr milliseconds patience{5000};
 
-vcpu::machine_order order_for(std::uint32_t devices) {
+vcpu::machine_order order_for(std::uint32_t devices, std::uint32_t vcpus) {
   vcpu::machine_order out;
   out.name = "guest";
   out.memory = mib(128);
+  out.vcpus = out.max_vcpus = vcpus;
   out.windows = devices;
   out.discovery = boot::discovery::mp_table_and_command_line;
   return out;
@@ -46,8 +47,8 @@ void skip_without_kvm(const std::string& kernel, const std::vector<std::string>&
     }
 }
 
-kvm_guest::kvm_guest(std::uint32_t devices) {
-  machine_ = must(vcpu::machine::create(order_for(devices), [this](const vcpu::ending& how) {
+kvm_guest::kvm_guest(std::uint32_t devices, std::uint32_t vcpus) {
+  machine_ = must(vcpu::machine::create(order_for(devices, vcpus), [this](const vcpu::ending& how) {
     std::printf("guest: %s: %s\n", std::string{vcpu::name(how.why)}.c_str(), how.text.c_str());
     const std::lock_guard held{mutex_};
     changed_.notify_all();

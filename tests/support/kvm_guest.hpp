@@ -25,7 +25,7 @@ void skip_without_kvm(const std::string& kernel, const std::vector<std::string>&
 class kvm_guest {
 public:
   /// A guest with room for that many devices.
-  explicit kvm_guest(std::uint32_t devices);
+  explicit kvm_guest(std::uint32_t devices, std::uint32_t vcpus = 1);
   kvm_guest(const kvm_guest&) = delete;
   kvm_guest& operator=(const kvm_guest&) = delete;
   /// end(), without throwing.
@@ -43,6 +43,7 @@ public:
   void run(seconds limit, const std::function<void(const std::string&)>& heard);
 
   [[nodiscard]] bool alive() const { return !machine_->how(); }
+  [[nodiscard]] vcpu::machine& machine() { return *machine_; }
   /// No processor of it runs any more, and every device stopped as it must; says how much they did.
   void end();
 
