@@ -41,9 +41,9 @@ void plan_qemu(hypervisor::machine_config& out, const config::hypervisor_config&
   out.cpu_features = table.cpu_features;
 }
 
-/// The kernel for a KVM that emulates knows one processor, so that there is nothing to grow to.
-/// Elsewhere what the operator named is room for resize(); more than a kernel of ours takes is
-/// none.
+/// Where KVM emulates, machines do not grow: room for processors that never come costs the kernel
+/// there time at every boot. Elsewhere what the operator named is room for resize(); more than a
+/// kernel of ours takes is none.
 void plan_builtin(hypervisor::machine_config& out, const config::hypervisor_config& table) {
   if (!out.emulated_kvm && table.default_maxvcpus > table.default_vcpus)
     out.max_vcpus = std::min(table.default_maxvcpus, hypervisor::max_vcpus_per_machine);

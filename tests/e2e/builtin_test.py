@@ -64,6 +64,15 @@ def test_execs_files_and_no_other_process(bed):
     bed.remove("c1")
 
 
+def test_two_processors(bed):
+    builtin(bed, default_vcpus=2)
+    # Where a process is, it reads in its own stat: field 39.
+    script = ("nproc; grep -c ^processor /proc/cpuinfo; "
+              "for mask in 1 2; do taskset $mask cut -d' ' -f39 /proc/self/stat; done")
+    result = bed.run("c1", "sh", "-c", script, options=["--env", NARROW], patience=PATIENCE)
+    assert (result.returncode, result.stdout) == (0, b"2\n2\n0\n1\n"), result
+
+
 def test_actors_killed(bed):
     for actor in ("machine", "vcpu0", "vsock", "fs"):
         builtin(bed, faults=f"actor:root/sandbox:*/machine/{actor}:* kill @1")

@@ -2,6 +2,7 @@
 // host's KVM, by `actors/runtime.hpp` alone.
 #include "actors/runtime.hpp"
 #include "messages/vocabulary/log.hpp"
+#include "tests/support/skip.hpp"
 #include "tools/ctl/ask.hpp"
 #include "tools/ctl/private_folder.hpp"
 
@@ -11,8 +12,6 @@
 #include <unistd.h>
 
 #include <condition_variable>
-#include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -29,13 +28,6 @@ namespace {
 
 constexpr milliseconds patience{60'000};
 constexpr byte_count disk_size = mib(1);
-
-void need(bool there, const char* what) {
-  if (there)
-    return;
-  std::printf("SKIPPED: %s\n", what);
-  std::exit(77);
-}
 
 std::size_t open_descriptors() {
   return static_cast<std::size_t>(std::distance(fs::directory_iterator{"/proc/self/fd"}, {}));
@@ -141,8 +133,8 @@ bool runs(const std::string& thread) {
 }
 
 void needs() {
-  need(::geteuid() == 0, "must be root");
-  need(::access("/dev/kvm", R_OK | W_OK) == 0, "no /dev/kvm");
+  testing::need(::geteuid() == 0, "root");
+  testing::need(::access("/dev/kvm", R_OK | W_OK) == 0, "/dev/kvm");
   log::set_level(log::level::warn);
 }
 

@@ -120,13 +120,17 @@ struct host {
   std::unique_ptr<runtime> made;
 };
 
-} // namespace
-
-TEST_CASE("embedding: two machines in one process, each with its container") {
+void needs() {
   testing::need(::geteuid() == 0, "root");
   testing::need(fs::exists("/usr/bin/qemu-system-x86_64"), "qemu-system-x86_64");
   testing::need(fs::exists(TROUPE_KERNEL),
                 "a guest kernel: guest/kernel/build product build/guest");
+}
+
+} // namespace
+
+TEST_CASE("embedding: two machines in one process, each with its container") {
+  needs();
   log::set_level(log::level::warn);
   const auto before = open_descriptors();
   {
@@ -165,8 +169,7 @@ TEST_CASE("embedding: two machines in one process, each with its container") {
 }
 
 TEST_CASE("embedding: a machine has the disk it was given, and entropy of the host's") {
-  need(::geteuid() == 0, "must be root");
-  need(fs::exists(TROUPE_KERNEL), "no guest kernel: guest/kernel/build product build/guest");
+  needs();
   log::set_level(log::level::warn);
   const place at{"one", says_its_devices};
   host on;

@@ -1,10 +1,9 @@
 // Guests under our own VMM on /dev/kvm, their devices behind virtio-mmio.
+#include "tests/support/kvm_guest.hpp"
 #include "actors/devices/transport/mmio/session.hpp"
 #include "actors/sandbox/hypervisor/qemu/host.hpp"
 #include "actors/vcpu/kernel_params.hpp"
-#include "actors/vcpu/machine/machine.hpp"
 #include "messages/vocabulary/log.hpp"
-#include "tests/support/guest.hpp"
 #include "tests/support/must.hpp"
 #include "tests/support/skip.hpp"
 
@@ -41,13 +40,13 @@ std::string kernel_words() {
          must(kernel_params_for(kvm_kind::emulating, host.tsc_khz));
 }
 
-class kvm_guest final : public guest {
+class linux_on_kvm final : public kvm_guest {
 public:
-  explicit kvm_guest(std::uint32_t processors) : processors_(processors) {
+  explicit linux_on_kvm(std::uint32_t processors) : processors_(processors) {
     log::set_sink([this](const log::record& what) { hear(what); });
   }
 
-  ~kvm_guest() override {
+  ~linux_on_kvm() override {
     try {
       end();
     } catch (const std::exception& broken) {
@@ -91,6 +90,7 @@ public:
   }
 
   bool alive() override { return !machine_->how(); }
+  vcpu::machine& machine() override { return *machine_; }
 
   void check_end() override {
     const auto how = machine_->how();
@@ -171,8 +171,12 @@ void need_guests(const std::vector<std::string>& files) {
     need(::access(it.c_str(), R_OK) == 0, it);
 }
 
+std::unique_ptr<kvm_guest> make_kvm_guest(std::uint32_t processors) {
+  return std::make_unique<linux_on_kvm>(processors);
+}
+
 std::unique_ptr<guest> make_guest(std::uint32_t processors) {
-  return std::make_unique<kvm_guest>(processors);
+  return make_kvm_guest(processors);
 }
 
 } // namespace troupe::testing

@@ -85,6 +85,22 @@ failed not_populated(int error, byte_count size) {
   return fail_errno("ram: preallocate", error);
 }
 
+outcome<void> take_boot_ram(const ram& made, const ram_plan& plan) {
+  for (const auto& it : made.map.boot) {
+    const auto bytes = TRY(made.memory->contiguous(it.base, it.size));
+    auto taken = populate(bytes, plan.prealloc_threads);
+    if (!taken && taken.error().code == errc::resource_exhausted &&
+        plan.pages == page_kind::hugetlb)
+      return fail(
+          errc::resource_exhausted,
+          "ram: preallocate: the host's pool of 2 MiB pages (vm.nr_hugepages) has not {:#x} "
+          "bytes free",
+          plan.size);
+    TRY(std::move(taken));
+  }
+  return {};
+}
+
 } // namespace
 
 outcome<void> populate(std::span<std::byte> bytes, std::size_t threads) {
@@ -117,8 +133,7 @@ outcome<ram> allocate(const ram_plan& plan) {
   if (plan.pages == page_kind::transparent_huge)
     TRY(advise_huge(*made.memory));
   if (plan.prealloc || plan.pages == page_kind::hugetlb)
-    for (const auto& it : made.map.boot)
-      TRY(populate(TRY(made.memory->contiguous(it.base, it.size)), plan.prealloc_threads));
+    TRY(take_boot_ram(made, plan));
   return made;
 }
 

@@ -162,7 +162,7 @@ void refuse_io_uring() {
 
 TEST_CASE("blk file: opened by its path, for one that writes or for all that read") {
   const image disk;
-  const auto path = (disk.folder / "disk").string();
+  const auto path = disk.folder.file("disk");
   {
     const auto one = blk::host_file::open(path, false);
     REQUIRE(one);
@@ -180,10 +180,10 @@ TEST_CASE("blk file: opened by its path, for one that writes or for all that rea
 
 TEST_CASE("blk file: what is no disk is refused by its name, at once") {
   const image disk;
-  const auto fifo = (disk.folder / "fifo").string();
+  const auto fifo = disk.folder.file("fifo");
   REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
   CHECK(blk::host_file::open(fifo, true).error().code == errc::invalid_argument);
-  CHECK(blk::host_file::open(disk.folder.string(), true).error().code == errc::invalid_argument);
+  CHECK(blk::host_file::open(disk.folder.path(), true).error().code == errc::invalid_argument);
   CHECK(blk::host_file::open(fifo + "x", false).error().text ==
         "disk: " + fifo + "x does not exist");
 }

@@ -47,6 +47,13 @@ byte_count resident_now() {
   return pages * static_cast<byte_count>(::sysconf(_SC_PAGESIZE));
 }
 
+/// What a machine takes before there is one, and of which there may be too little, is memory.
+outcome<void> not_made(const failure& why) {
+  if (why.code == errc::resource_exhausted)
+    return within("default_memory", why);
+  return tl::unexpected{why};
+}
+
 failed not_yet(std::string_view verb) {
   return fail(errc::unimplemented, "builtin: {}: not supported", verb);
 }
@@ -149,7 +156,7 @@ outcome<machine::machine_ptr> machine::bring_up(time_point deadline) {
   auto made = vcpu::machine::create(
       order_for(config_, windows), [it = fate_](const vcpu::ending& how) { it->ended(how); },
       [it = fate_](std::uint32_t id, vcpu::phase where) { it->moved(id, where); });
-  auto up = made ? assemble(*made) : outcome<void>{tl::unexpected{made.error()}};
+  auto up = made ? assemble(*made) : not_made(made.error());
   if (up)
     up = go_on(deadline);
   if (up)
