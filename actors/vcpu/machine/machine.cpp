@@ -234,9 +234,12 @@ outcome<void> machine::pause(milliseconds limit) {
   return {};
 }
 
+/// A guest may have ended before its last processor is asked: then it was resumed, and its end is
+/// told.
 outcome<void> machine::resume() {
   for (const auto& thread : threads_)
-    TRY(thread->run());
+    if (auto asked = thread->run(); !asked && (thread == threads_.front() || !how()))
+      return asked;
   return {};
 }
 
