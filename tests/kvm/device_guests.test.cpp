@@ -219,6 +219,15 @@ TEST_CASE("guest: a processor that cannot be set up, is told when the guest is l
   CHECK(result == 0);
 }
 
+TEST_CASE("guest: one that ends before all its processors were let go has run all the same") {
+  auto order = small_order();
+  order.vcpus = order.max_vcpus = 8;
+  for (int i = 0; i < 20; ++i) {
+    bare_machine m{order};
+    CHECK(m.run("power_off").why == machine_end::power_off);
+  }
+}
+
 TEST_CASE("guest: pause holds it between two instructions, resume lets it go on") {
   const test::scratch_folder folder;
   bare_machine m;

@@ -250,11 +250,14 @@ outcome<void> machine::pause(milliseconds limit) {
   return {};
 }
 
+/// A guest may have ended before its last processor is asked: then it was resumed, and its end is
+/// told.
 outcome<void> machine::resume() {
   if (!loaded_)
     return fail(errc::failed_precondition, "resume: nothing is loaded");
   for (const auto& thread : threads_)
-    TRY(thread->run());
+    if (auto asked = thread->run(); !asked && (thread == threads_.front() || !how()))
+      return asked;
   return {};
 }
 

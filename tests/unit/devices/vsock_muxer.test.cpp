@@ -206,8 +206,8 @@ TEST_CASE("vsock muxer: the guest connects to nobody, it is reset") {
 }
 
 TEST_CASE("vsock muxer: the host connects, it is told its port once the guest answered") {
-  bench b;
   far_end end;
+  bench b;
   const auto pair = b.mux.open(1024, std::make_unique<fake_stream>(end), noon).value();
   CHECK(pair.host == first_host_port);
   CHECK_FALSE(end.watches_read);
@@ -222,8 +222,8 @@ TEST_CASE("vsock muxer: the host connects, it is told its port once the guest an
 }
 
 TEST_CASE("vsock muxer: the guest refuses the host, the client is hung up on and nobody is reset") {
-  bench b;
   far_end end;
+  bench b;
   const auto pair = b.mux.open(1024, std::make_unique<fake_stream>(end), noon).value();
   REQUIRE(b.next_op() == operation::request);
   b.send(operation::reset, pair);
@@ -232,8 +232,8 @@ TEST_CASE("vsock muxer: the guest refuses the host, the client is hung up on and
 }
 
 TEST_CASE("vsock muxer: the guest does not answer, the request ends after two seconds") {
-  bench b;
   far_end end;
+  bench b;
   (void)b.mux.open(1024, std::make_unique<fake_stream>(end), noon).value();
   REQUIRE(b.next_op() == operation::request);
   REQUIRE(b.mux.next_deadline() == noon + answer_limit);
@@ -246,16 +246,16 @@ TEST_CASE("vsock muxer: the guest does not answer, the request ends after two se
 }
 
 TEST_CASE("vsock muxer: an answered request, outlives its deadline") {
-  bench b;
   far_end end;
+  bench b;
   (void)b.host_opens(end);
   b.mux.expire(noon + 10s);
   CHECK(end.alive);
 }
 
 TEST_CASE("vsock muxer: a client that leaves before the answer, the guest is reset") {
-  bench b;
   far_end end;
+  bench b;
   (void)b.mux.open(1024, std::make_unique<fake_stream>(end), noon).value();
   REQUIRE(b.next_op() == operation::request);
   end.tell({.hung_up = true});
@@ -474,9 +474,9 @@ TEST_CASE("vsock muxer: the host's end breaks, the guest is reset") {
 }
 
 TEST_CASE("vsock muxer: several ready connections, are served in turn") {
+  far_end other;
   bench b;
   (void)b.guest_opens(1);
-  far_end other;
   (void)b.host_opens(other);
   b.services[80].to_read = std::string(3 * 4096, 'a');
   b.services[80].tell({.readable = true});
@@ -489,11 +489,11 @@ TEST_CASE("vsock muxer: several ready connections, are served in turn") {
 }
 
 TEST_CASE("vsock muxer: connection 1023 is the last one, for either side") {
-  bench b;
   std::vector<far_end> ends(connections_max);
+  far_end late;
+  bench b;
   for (auto& it : ends)
     REQUIRE(b.mux.open(1024, std::make_unique<fake_stream>(it), noon));
-  far_end late;
   const auto refused = b.mux.open(1024, std::make_unique<fake_stream>(late), noon);
   CHECK(refused.error().code == errc::resource_exhausted);
   CHECK_FALSE(late.alive);
@@ -504,11 +504,11 @@ TEST_CASE("vsock muxer: connection 1023 is the last one, for either side") {
 }
 
 TEST_CASE("vsock muxer: host ports, wrap and are not reused while in use") {
-  bench b;
-  b.kept.next_host_port = last_host_port;
   far_end first;
   far_end second;
   far_end third;
+  bench b;
+  b.kept.next_host_port = last_host_port;
   CHECK(b.mux.open(7, std::make_unique<fake_stream>(first), noon)->host == last_host_port);
   CHECK(b.mux.open(7, std::make_unique<fake_stream>(second), noon)->host == first_host_port);
   b.kept.next_host_port = last_host_port;
