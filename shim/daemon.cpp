@@ -59,6 +59,9 @@ private:
 class daemon {
 public:
   explicit daemon(command_line line) : line_(std::move(line)) {}
+  daemon(const daemon&) = delete;
+  daemon& operator=(const daemon&) = delete;
+  ~daemon();
   outcome<void> run();
 
 private:
@@ -75,6 +78,15 @@ private:
   std::unique_ptr<ttrpc::server> server_;
   std::unique_ptr<asio::signal_set> signals_;
 };
+
+/// Actors use the forwarder as long as they run, and its sockets and timers are the runtime's.
+daemon::~daemon() {
+  signals_.reset();
+  server_.reset();
+  if (runtime_)
+    (void)runtime_->stop(stop_patience);
+  events_.reset();
+}
 
 outcome<void> daemon::start_runtime() {
   runtime_options options;
