@@ -69,7 +69,6 @@ struct sandbox::creation {
   std::shared_ptr<container_plan> plan;
   std::shared_ptr<cgroup> group;
   std::vector<std::string> mount_points;
-  unique_fd mount_namespace;
   launched child;
 };
 
@@ -116,14 +115,12 @@ outcome<nothing> sandbox::build(creation& work) {
   work.group = TRY(make_cgroup({options_.cgroup_root, options_.lenient_cgroups}, *work.plan));
   if (*work.target->cancelled)
     return fail(errc::cancelled, "killed while it was created");
-  work.mount_namespace = TRY(new_mount_namespace());
   launch_request request;
   request.process = &work.plan->process;
   request.seccomp = &work.plan->seccomp;
   request.group = work.group.get();
   request.container = work.plan.get();
   request.pid_namespace = work.pid_namespace;
-  request.mount_namespace = work.mount_namespace.get();
   request.ipc_namespace = work.ipc_namespace;
   request.uts_namespace = work.uts_namespace;
   request.pipe_bytes = options_.pipe_bytes;
@@ -137,7 +134,7 @@ void sandbox::install(const std::shared_ptr<creation>& work, outcome<nothing> bu
   target.plan = work->plan;
   target.group = work->group;
   target.mount_points = work->mount_points;
-  target.mount_namespace = std::move(work->mount_namespace);
+  target.mount_namespace = std::move(work->child.mount_namespace);
   if (!built)
     return init_ready(work, tl::unexpected(std::move(built).error()));
   auto init = std::make_shared<process>(io_, target.id(), work->plan->process.terminal);

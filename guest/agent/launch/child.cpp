@@ -82,8 +82,7 @@ outcome<void> join(int ns, int type, std::string_view name) {
 outcome<void> make_namespaces(const launch_request& request) {
   TRY(join(request.ipc_namespace, CLONE_NEWIPC, "ipc"));
   TRY(join(request.uts_namespace, CLONE_NEWUTS, "uts"));
-  TRY(join(request.mount_namespace, CLONE_NEWNS, "mount"));
-  int fresh = request.container->namespaces & ~(CLONE_NEWPID | CLONE_NEWNS); // made before
+  int fresh = request.container->namespaces & ~(CLONE_NEWPID | CLONE_NEWNS); // its parent did
   fresh |= CLONE_NEWCGROUP; // or the container sees, and writes, the whole hierarchy
   if (request.ipc_namespace >= 0)
     fresh &= ~CLONE_NEWIPC;
@@ -158,7 +157,7 @@ private:
   outcome<void> settle_descriptors() {
     close_all_but({0, 1, 2, ends_.sync, ends_.input, ends_.output, ends_.error,
                    request_.group->dir(), request_.init_pidfd, request_.ipc_namespace,
-                   request_.uts_namespace, request_.mount_namespace});
+                   request_.uts_namespace});
     return {};
   }
 

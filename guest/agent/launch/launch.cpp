@@ -1,6 +1,7 @@
 #include "guest/agent/launch/launch.hpp"
 
 #include "guest/agent/launch/child.hpp"
+#include "guest/agent/launch/mount_namespace.hpp"
 #include "messages/vocabulary/log.hpp"
 
 #include <fcntl.h>
@@ -9,6 +10,8 @@
 
 #include <array>
 #include <cerrno>
+#include <system_error>
+#include <thread>
 
 namespace troupe::guest {
 namespace {
@@ -90,14 +93,32 @@ outcome<pid_t> fork_child(const launch_request& request, const child_ends& ends)
   return pid;
 }
 
+/// The same from a thread that has mounts of its own and ends.
+outcome<pid_t> fork_apart(const launch_request& request, const child_ends& ends,
+                          unique_fd& mounts) {
+  outcome<pid_t> pid;
+  const auto work = [&]() -> outcome<pid_t> {
+    mounts = TRY(unshare_mounts());
+    return fork_child(request, ends);
+  };
+  try {
+    std::thread{[&] { pid = work(); }}.join();
+  } catch (const std::system_error& error) {
+    return fail_errno("start process: thread", error.code().value());
+  }
+  return pid;
+}
+
 } // namespace
 
 outcome<launched> launch(const launch_request& request) {
   auto channel = TRY(make_sync_pair());
   auto pipes = TRY(make_streams(request));
   launched made;
-  made.pid = TRY(fork_child(request, {channel.child.get(), pipes.input.read.get(),
-                                      pipes.output.write.get(), pipes.error.write.get()}));
+  const child_ends ends{channel.child.get(), pipes.input.read.get(), pipes.output.write.get(),
+                        pipes.error.write.get()};
+  made.pid = TRY(request.container != nullptr ? fork_apart(request, ends, made.mount_namespace)
+                                              : fork_child(request, ends));
   // Nobody can have reaped it yet: the reaper keeps unknown children until launches are settled.
   made.pidfd.reset(static_cast<int>(::syscall(SYS_pidfd_open, made.pid, 0)));
   made.sync = std::move(channel.agent);

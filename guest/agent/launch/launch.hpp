@@ -20,8 +20,6 @@ struct launch_request {
   /// The container to make, or null: join the one of `init_pidfd`.
   const container_plan* container = nullptr;
   int init_pidfd = -1;
-  /// Of a new container.
-  int mount_namespace = -1;
   /// Namespaces of the sandbox to join instead of making new ones; -1 for none.
   int pid_namespace = -1;
   int ipc_namespace = -1;
@@ -35,6 +33,8 @@ struct launch_request {
 struct launched {
   pid_t pid = -1;
   unique_fd pidfd;
+  /// Of a new container.
+  unique_fd mount_namespace;
   unique_fd sync;
   unique_fd input;
   unique_fd output;

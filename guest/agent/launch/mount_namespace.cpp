@@ -12,7 +12,6 @@
 #include <cstdio>
 #include <memory>
 #include <string_view>
-#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -23,15 +22,6 @@ namespace {
 constexpr milliseconds settling_time{100};
 /// The first answer comes after the reads, which then send the releases; the second after those.
 constexpr int rounds = 2;
-
-outcome<unique_fd> unshare_mounts() {
-  if (::unshare(CLONE_NEWNS) != 0)
-    return fail_errno("mount namespace: unshare", errno);
-  unique_fd fd{::open("/proc/thread-self/ns/mnt", O_RDONLY | O_CLOEXEC)};
-  if (!fd)
-    return fail_errno("mount namespace: open", errno);
-  return fd;
-}
 
 /// A question to the host, behind all that were asked before.
 void ask_each_share() {
@@ -51,14 +41,13 @@ void ask_each_share() {
 
 } // namespace
 
-outcome<unique_fd> new_mount_namespace() {
-  outcome<unique_fd> made;
-  try {
-    std::thread{[&made] { made = unshare_mounts(); }}.join();
-  } catch (const std::system_error& error) {
-    return fail_errno("mount namespace: thread", error.code().value());
-  }
-  return made;
+outcome<unique_fd> unshare_mounts() {
+  if (::unshare(CLONE_NEWNS) != 0)
+    return fail_errno("mount namespace: unshare", errno);
+  unique_fd fd{::open("/proc/thread-self/ns/mnt", O_RDONLY | O_CLOEXEC)};
+  if (!fd)
+    return fail_errno("mount namespace: open", errno);
+  return fd;
 }
 
 void mount_keeper::keep(unique_fd mount_namespace) {

@@ -8,9 +8,9 @@
 
 namespace troupe::guest {
 
-/// A mount namespace of its own with a copy of ours, kept by its descriptor and by whoever enters
-/// it. Blocks for the life of a thread.
-[[nodiscard]] outcome<unique_fd> new_mount_namespace();
+/// Gives the calling thread, and whom it forks, a mount namespace of its own with a copy of what is
+/// mounted. It lives as long as they and the descriptor do.
+[[nodiscard]] outcome<unique_fd> unshare_mounts();
 
 /// Mounts of containers that are no more, until they can be let go of.
 ///
