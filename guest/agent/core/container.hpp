@@ -66,6 +66,9 @@ public:
   std::shared_ptr<const container_plan> plan;
   std::shared_ptr<cgroup> group;
   std::vector<std::string> mount_points;
+  /// Its "/", as its init was given it: that of its mount namespace is another one where the agent
+  /// itself runs in a chroot.
+  unique_fd root;
   /// Outlives its last process; see mount_keeper.
   unique_fd mount_namespace;
   /// A kill came while the create was on its way: it must not come up.

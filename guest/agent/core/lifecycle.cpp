@@ -154,10 +154,10 @@ void sandbox::init_ready(const std::shared_ptr<creation>& work, outcome<void> re
       work->done(why); // what could not be undone is in the log
     });
   }
-  if (!pid_) {
-    const auto path = fmt::format("/proc/{}/ns/pid", target->find({}).value()->pid());
-    pid_.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  }
+  const auto own = fmt::format("/proc/{}", target->find({}).value()->pid());
+  target->root.reset(::open((own + "/root").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!pid_)
+    pid_.reset(::open((own + "/ns/pid").c_str(), O_RDONLY | O_CLOEXEC));
   oom_.add(target->id(), target->group);
   target->enter(container_phase::created);
   log::info("sandbox", "container {} created", target->id());
@@ -231,6 +231,7 @@ void sandbox::take_down(std::shared_ptr<container> gone, milliseconds deadline,
 void sandbox::let_go_of_mounts(container& gone) {
   if (!gone.mount_namespace)
     return;
+  gone.root.reset();
   mounts_.keep(std::move(gone.mount_namespace));
   if (auto runs = workers_.run([this] { mounts_.let_go(); }); !runs)
     log::debug("sandbox", "mounts are kept until the next removal: {}", runs.error().text);
@@ -255,6 +256,7 @@ void sandbox::exec_process(const grpc::ExecProcessRequest& request, answer<nothi
         wanted.fallback = container->process.capabilities.value_or(capability_sets{});
         wanted.group = in->group.get();
         wanted.init_pidfd = init->pidfd();
+        wanted.root = in->root.get();
         wanted.pipe_bytes = options_.pipe_bytes;
         return launch(wanted);
       },

@@ -156,8 +156,8 @@ private:
 
   outcome<void> settle_descriptors() {
     close_all_but({0, 1, 2, ends_.sync, ends_.input, ends_.output, ends_.error,
-                   request_.group->dir(), request_.init_pidfd, request_.ipc_namespace,
-                   request_.uts_namespace});
+                   request_.group->dir(), request_.init_pidfd, request_.root,
+                   request_.ipc_namespace, request_.uts_namespace});
     return {};
   }
 
@@ -170,6 +170,8 @@ private:
   outcome<void> enter_existing() {
     if (::setns(request_.init_pidfd, all_namespaces_of_init) != 0)
       return fail_errno("exec: join the container", errno);
+    if (::fchdir(request_.root) != 0 || ::chroot(".") != 0)
+      return fail_errno("exec: enter the container's root", errno);
     return {};
   }
 

@@ -20,6 +20,8 @@ struct launch_request {
   /// The container to make, or null: join the one of `init_pidfd`.
   const container_plan* container = nullptr;
   int init_pidfd = -1;
+  /// That container's "/".
+  int root = -1;
   /// Namespaces of the sandbox to join instead of making new ones; -1 for none.
   int pid_namespace = -1;
   int ipc_namespace = -1;

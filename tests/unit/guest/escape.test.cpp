@@ -151,20 +151,22 @@ TEST_CASE("escape: a container sees its own cgroup as the root and cannot leave 
 
 TEST_CASE("escape: a filter on system calls holds, for an exec too", "[root]") {
   auto& agent = shared_agent();
-  auto request = agent.container("d8", "mkdir /tmp/a 2>&1; : >/tmp/tried; sleep 1000");
+  const bool no_new_privileges = GENERATE(true, false);
+  const std::string tried = no_new_privileges ? "/tmp/tried" : "/tmp/tried-again";
+  auto request = agent.container("d8", "mkdir /tmp/a 2>&1; : >" + tried + "; sleep 1000");
   auto& seccomp = *request.mutable_oci()->mutable_linux()->mutable_seccomp();
   seccomp.set_default_action("SCMP_ACT_ALLOW");
   auto& rule = *seccomp.add_syscalls();
   rule.add_names("mkdir");
   rule.add_names("mkdirat");
   rule.set_action("SCMP_ACT_ERRNO");
-  request.mutable_oci()->mutable_process()->set_no_new_privileges(GENERATE(true, false));
+  request.mutable_oci()->mutable_process()->set_no_new_privileges(no_new_privileges);
   REQUIRE(agent.run(request));
   grpc::ExecProcessRequest exec;
   exec.set_container_id("d8");
   exec.set_exec_id("x");
-  const auto* after_the_first = "until test -e /tmp/tried; do sleep 0.01; done; mkdir /tmp/b";
-  for (const auto* word : {"/bin/sh", "-c", after_the_first})
+  const auto after_the_first = "until test -e " + tried + "; do sleep 0.01; done; mkdir /tmp/b";
+  for (const auto* word : {"/bin/sh", "-c", after_the_first.c_str()})
     exec.mutable_process()->add_args(word);
   REQUIRE(agent.call("ExecProcess", exec));
   CHECK_THAT(agent.drain("d8", "x", "ReadStderr"), Catch::Contains("Operation not permitted"));
