@@ -1,12 +1,17 @@
 #pragma once
 
 #include "messages/container.hpp"
+#include "messages/vocabulary/outcome.hpp"
+
+#include <optional>
 
 namespace troupe {
 
 /// A container is gone for good: deleted, or its create failed.
 struct container_removed {
   container_id id;
+  /// Why its create failed.
+  std::optional<failure> why;
 };
 
 /// A part without which the pod cannot go on is lost: the connection to the agent, or a container's

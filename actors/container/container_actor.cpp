@@ -217,7 +217,7 @@ void container::gone() const {
     log::info(who(), "deleted");
   }
   // The pod knows before the caller does: what the caller asks next must find it gone.
-  actors::tell(args->owner, container_removed{state().id()});
+  actors::tell(args->owner, container_removed{state().id(), ledger().broken});
   for (const auto& creator : std::exchange(body().creators, {}))
     creator.answer(tl::unexpected(ledger().broken.value_or(
         failure{errc::cancelled, "create: the container was deleted", 0})));

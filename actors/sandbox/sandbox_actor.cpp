@@ -47,7 +47,7 @@ struct sandbox {
 
   void create(const task_call<create_task>& call) const;
   void new_container(const task_call<create_task>& call) const;
-  void removed(const container_id& id) const;
+  void removed(const container_id& id, const std::optional<failure>& why) const;
   void shut_down(const task_call<shutdown_sandbox>& call) const;
   template <class Order>
   [[nodiscard]] actors::answer<void> move(const char* verb, Order order, bool stands) const;
@@ -307,12 +307,12 @@ void sandbox::new_container(const task_call<create_task>& call) const {
                   failure{errc::cancelled, "create: the container was deleted", 0})));
           },
           [it = *this, call](const failure& why) {
-            it.removed(call.command.container);
+            it.removed(call.command.container, why);
             call.reply.answer(tl::unexpected(why));
           });
 }
 
-void sandbox::removed(const container_id& id) const {
+void sandbox::removed(const container_id& id, const std::optional<failure>& why) const {
   state().removed(id);
   if (const auto at = ledger().containers.find(id); at != ledger().containers.end()) {
     ledger().containers.erase(at);
@@ -322,7 +322,7 @@ void sandbox::removed(const container_id& id) const {
   }
   // A pod ends with the container that bears its name: nothing can be asked of it afterwards.
   if (id.str() == state().id().str())
-    turn_round({errc::cancelled, "its container was removed", 0});
+    turn_round(why.value_or(failure{errc::cancelled, "its container was removed", 0}));
 }
 
 template <class Command>
@@ -423,7 +423,7 @@ sandbox_actor::behavior_type run_sandbox(sandbox_actor::stateful_pointer<sandbox
       [it](const resume_sandbox& order) {
         return it.move("resume", resume_machine{order.context}, false);
       },
-      [it](const container_removed& news) { it.removed(news.id); },
+      [it](const container_removed& news) { it.removed(news.id, news.why); },
       [it](const machine_lost& news) { it.turn_round(news.why); },
       [it](const part_lost& news) { it.turn_round(news.why); },
   };
