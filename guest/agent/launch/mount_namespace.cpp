@@ -1,6 +1,5 @@
 #include "guest/agent/launch/mount_namespace.hpp"
 
-#include "messages/vocabulary/log.hpp"
 #include "messages/vocabulary/units.hpp"
 
 #include <fcntl.h>
