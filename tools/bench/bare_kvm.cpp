@@ -1,6 +1,9 @@
 #include "tools/bench/bare_kvm.hpp"
 
+#include "actors/vcpu/arch/x86_64/cpuid.hpp"
+#include "actors/vcpu/arch/x86_64/entry.hpp"
 #include "actors/vcpu/kvm/call.hpp"
+#include "actors/vcpu/kvm/system.hpp"
 
 #include <fcntl.h>
 #include <sys/eventfd.h>
@@ -18,6 +21,7 @@ using kvm::call;
 
 /// Below 4 GiB, where no memory is.
 constexpr unsigned long task_state_at = 0xfffbd000;
+constexpr x86_64::entry kernel_entry{x86_64::entry_mode::long_mode, mib(16)};
 
 kvm_segment flat(std::uint8_t type, std::uint16_t selector) {
   kvm_segment out{};
@@ -37,6 +41,25 @@ outcome<unique_fd> make_event() {
 
 } // namespace
 
+outcome<kernel_state> kernel_state::make() {
+  const auto host = TRY(kvm::system::open());
+  const auto leaves = TRY(x86_64::guest_cpuid(TRY(host.supported_cpuid()), {}));
+  const auto msrs = x86_64::boot_msrs();
+  return kernel_state{cpuid_list{std::span{leaves}}, msr_list{std::span{msrs}}};
+}
+
+outcome<void> kernel_state::give_to(int processor) {
+  TRY(call("KVM_SET_CPUID2", processor, kvm::abi::set_cpuid2, cpuid_.data()));
+  const auto lapic = TRY(kvm::fetch<kvm_lapic_state>("KVM_GET_LAPIC", processor, KVM_GET_LAPIC));
+  TRY(kvm::put("KVM_SET_LAPIC", processor, KVM_SET_LAPIC, x86_64::with_local_interrupts(lapic)));
+  TRY(call("KVM_SET_MSRS", processor, kvm::abi::set_msrs, msrs_.data()));
+  TRY(kvm::put("KVM_SET_FPU", processor, KVM_SET_FPU, x86_64::float_registers()));
+  const auto special = TRY(kvm::fetch<kvm_sregs>("KVM_GET_SREGS", processor, KVM_GET_SREGS));
+  TRY(kvm::put("KVM_SET_SREGS", processor, KVM_SET_SREGS,
+               x86_64::system_registers(special, kernel_entry)));
+  return kvm::put("KVM_SET_REGS", processor, KVM_SET_REGS, x86_64::registers(kernel_entry));
+}
+
 outcome<bare_kvm> bare_kvm::make(const order& what) {
   bare_kvm out;
   out.kvm_ = unique_fd{::open("/dev/kvm", O_RDWR | O_CLOEXEC)};
@@ -49,6 +72,8 @@ outcome<bare_kvm> bare_kvm::make(const order& what) {
     TRY(call("KVM_CREATE_IRQCHIP", out.machine_.get(), KVM_CREATE_IRQCHIP, 0));
   TRY(out.make_processor());
   TRY(out.bind(what));
+  if (what.state != nullptr)
+    TRY(what.state->give_to(out.processor_.get()));
   return out;
 }
 
