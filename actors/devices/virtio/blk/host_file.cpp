@@ -113,9 +113,9 @@ bool unsupported(io_error error) noexcept {
 // The smallest block that O_DIRECT reads, found by reading: no call of this kernel's headers tells
 // it for every file system.
 std::uint32_t direct_block(int fd) noexcept {
-  const auto memory = allocate(page);
-  for (auto size = sector; memory && size < page; size *= 2)
-    if (::pread(fd, memory.get(), size, 0) >= 0)
+  alignas(page) std::array<std::byte, page> memory;
+  for (auto size = sector; size < page; size *= 2)
+    if (::pread(fd, memory.data(), size, 0) >= 0)
       return size;
   return page;
 }
