@@ -2,8 +2,8 @@
 #include "actors/sandbox/journal/process_info.hpp"
 #include "actors/sandbox/journal/sweep.hpp"
 #include "tests/support/in_child.hpp"
+#include "tests/support/scratch.hpp"
 #include "tests/support/skip.hpp"
-#include "tests/unit/sandbox/scratch.hpp"
 
 #include <catch2/catch.hpp>
 

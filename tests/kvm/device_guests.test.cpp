@@ -8,7 +8,7 @@
 #include "actors/vcpu/kvm/abi.hpp"
 #include "tests/kvm/bare_machine.hpp"
 #include "tests/kvm/machine.hpp"
-#include "tests/unit/sandbox/scratch.hpp"
+#include "tests/support/scratch.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -6,7 +6,7 @@
 #include "tests/kvm/bare_machine.hpp"
 #include "tests/kvm/footprint.hpp"
 #include "tests/kvm/machine.hpp"
-#include "tests/unit/sandbox/scratch.hpp"
+#include "tests/support/scratch.hpp"
 
 #include <catch2/catch.hpp>
 

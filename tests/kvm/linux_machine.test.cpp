@@ -5,7 +5,7 @@
 #include "actors/vcpu/kernel_params.hpp"
 #include "actors/vcpu/machine/machine.hpp"
 #include "messages/vocabulary/log.hpp"
-#include "tests/unit/sandbox/scratch.hpp"
+#include "tests/support/scratch.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -3,7 +3,7 @@
 #include "actors/devices/vhost_user/session.hpp"
 #include "tests/support/guest.hpp"
 #include "tests/support/qemu_process.hpp"
-#include "tests/unit/sandbox/scratch.hpp"
+#include "tests/support/scratch.hpp"
 
 namespace troupe::testing {
 

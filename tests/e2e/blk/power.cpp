@@ -5,7 +5,7 @@
 #include "tests/support/guest.hpp"
 #include "tests/support/must.hpp"
 #include "tests/support/recording_file.hpp"
-#include "tests/unit/sandbox/scratch.hpp"
+#include "tests/support/scratch.hpp"
 
 #include <sys/wait.h>
 

@@ -2,7 +2,7 @@
 
 #include "actors/devices/virtio/vsock/device.hpp"
 #include "tests/support/guest.hpp"
-#include "tests/unit/sandbox/scratch.hpp"
+#include "tests/support/scratch.hpp"
 
 #include <cstddef>
 #include <memory>

@@ -1,5 +1,5 @@
 #include "actors/agent/hybrid_vsock.hpp"
-#include "tests/unit/sandbox/scratch.hpp"
+#include "tests/support/scratch.hpp"
 #include "tests/unit/ttrpc/peer.hpp"
 
 #include <sys/un.h>

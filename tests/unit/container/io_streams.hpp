@@ -2,7 +2,7 @@
 
 #include "actors/container/io/stream_source.hpp"
 #include "messages/vocabulary/unique_fd.hpp"
-#include "tests/unit/sandbox/scratch.hpp"
+#include "tests/support/scratch.hpp"
 #include "tests/unit/ttrpc/peer.hpp"
 
 #include <asio/post.hpp>

@@ -2,7 +2,7 @@
 #include "actors/devices/virtio/blk/host_file.hpp"
 #include "messages/vocabulary/log.hpp"
 #include "tests/support/blk_bench.hpp"
-#include "tests/unit/sandbox/scratch.hpp"
+#include "tests/support/scratch.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -1,6 +1,6 @@
 #include "actors/sandbox/journal/crc32c.hpp"
 #include "actors/sandbox/journal/record.hpp"
-#include "tests/unit/sandbox/scratch.hpp"
+#include "tests/support/scratch.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -3,8 +3,8 @@
 #include "actors/sandbox/hypervisor/asio_watcher.hpp"
 #include "actors/sandbox/hypervisor/qemu/qemu.hpp"
 #include "tests/support/product_kernel.hpp"
+#include "tests/support/scratch.hpp"
 #include "tests/support/skip.hpp"
-#include "tests/unit/sandbox/scratch.hpp"
 
 #include <asio/executor_work_guard.hpp>
 #include <catch2/catch.hpp>

@@ -1,5 +1,5 @@
 #include "actors/sandbox/hypervisor/probe/probe.hpp"
-#include "tests/unit/sandbox/scratch.hpp"
+#include "tests/support/scratch.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -1,6 +1,6 @@
 #include "actors/sandbox/hypervisor/qemu/argv.hpp"
 #include "actors/sandbox/hypervisor/qemu/host.hpp"
-#include "tests/unit/sandbox/scratch.hpp"
+#include "tests/support/scratch.hpp"
 
 #include <catch2/catch.hpp>
 

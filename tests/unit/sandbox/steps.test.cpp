@@ -1,5 +1,5 @@
 #include "actors/sandbox/boot/steps.hpp"
-#include "tests/unit/sandbox/scratch.hpp"
+#include "tests/support/scratch.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -3,7 +3,7 @@
 #include "actors/sandbox/journal/sweep.hpp"
 #include "messages/vocabulary/unique_fd.hpp"
 #include "tests/support/in_child.hpp"
-#include "tests/unit/sandbox/scratch.hpp"
+#include "tests/support/scratch.hpp"
 
 #include <catch2/catch.hpp>
 

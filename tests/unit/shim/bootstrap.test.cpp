@@ -4,7 +4,7 @@
 #include "shim/spawn.hpp"
 
 #include "bootstrap.pb.h"
-#include "tests/unit/sandbox/scratch.hpp"
+#include "tests/support/scratch.hpp"
 #include "wellknown.pb.h"
 
 #include <catch2/catch.hpp>

@@ -1,6 +1,6 @@
 #include "shim/event_forwarder.hpp"
 #include "messages/ttrpc/server.hpp"
-#include "tests/unit/sandbox/scratch.hpp"
+#include "tests/support/scratch.hpp"
 
 #include <asio/local/stream_protocol.hpp>
 #include <catch2/catch.hpp>

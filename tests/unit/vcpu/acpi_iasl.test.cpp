@@ -2,8 +2,8 @@
 // what it has read.
 #include "actors/vcpu/acpi/tables.hpp"
 #include "actors/vcpu/arch/x86_64/layout.hpp"
+#include "tests/support/scratch.hpp"
 #include "tests/support/skip.hpp"
-#include "tests/unit/sandbox/scratch.hpp"
 
 #include <catch2/catch.hpp>
 
