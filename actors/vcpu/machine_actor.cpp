@@ -32,14 +32,6 @@ struct machine {
   void ended(const hypervisor::exit_info& how) const;
 };
 
-/// What one attempt to start came to.
-struct launched {
-  std::shared_ptr<hypervisor::driver> driver;
-  /// Of its process, if it has one.
-  std::optional<journal::effect_id> effect;
-  machine_info info;
-};
-
 /// A file that the configuration names and that is not there is the configuration's fault; to a
 /// caller of Create, not_found would say that the task is unknown.
 outcome<void> check_plan(hypervisor::driver& driver, const hypervisor::machine_config& plan) {
@@ -50,7 +42,7 @@ outcome<void> check_plan(hypervisor::driver& driver, const hypervisor::machine_c
 }
 
 /// Journals a process before it is made, and again when its number is known.
-outcome<void> start_journalled(const pod_context& pod, launched& out, time_point deadline) {
+outcome<void> start_journalled(const pod_context& pod, launched_machine& out, time_point deadline) {
   journal::process_effect process;
   process.token = pod.place.token;
   out.effect = TRY(pod.journal->record(process));
@@ -67,20 +59,25 @@ outcome<void> start_journalled(const pod_context& pod, launched& out, time_point
 }
 
 /// Blocking: check, journal, run.
-outcome<launched> launch_blocking(const machine_args& args, time_point deadline) {
+outcome<launched_machine> launch_blocking(const machine_args& args, time_point deadline,
+                                          const machine_launch::make_known& known) {
   const auto& pod = *args.pod;
-  launched out;
+  launched_machine out;
   out.driver = args.make_driver(pod.chosen.hypervisor, [me = args.me](const auto& what) {
     actors::tell(me, machine_news{what});
   });
   if (!out.driver)
     return fail(errc::unimplemented, "hypervisor {}: not in this build", pod.chosen.hypervisor);
   TRY(check_plan(*out.driver, TRY(plan_machine(pod.values, pod.chosen, pod.place))));
+  TRY(known(out.driver));
   TRY(out.driver->capabilities().own_process ? start_journalled(pod, out, deadline)
                                              : out.driver->start(deadline));
-  out.info.pid = static_cast<std::uint32_t>(
-      out.driver->process().value_or(hypervisor::process_identity{}).pid);
   return out;
+}
+
+machine_info info_of(const hypervisor::driver& driver) {
+  const auto process = driver.process().value_or(hypervisor::process_identity{});
+  return {static_cast<std::uint32_t>(process.pid)};
 }
 
 answer<machine_info> machine::start(const start_machine& order) const {
@@ -99,17 +96,20 @@ void machine::launch(time_point deadline) const {
   const auto limit = args->pod->values.runtime.boot_timeout;
   const auto end = std::min(deadline, actors::now(self) + limit);
   actors::run_blocking(self, args->pod->fx, {args->pod->id.str(), "start machine", end},
-                       [args = args, end] { return launch_blocking(*args, end); })
+                       [args = args, end] {
+                         return args->ledger->launch.run(
+                             [&](const auto& known) { return launch_blocking(*args, end, known); });
+                       })
       .then(
-          [it = *this](const launched& made) {
-            log::info(it.who(), "pid {}: {}: {}", made.info.pid, it.args->pod->chosen.hypervisor,
+          [it = *this](const launched_machine& made) {
+            const auto info = info_of(*made.driver);
+            log::info(it.who(), "pid {}: {}: {}", info.pid, it.args->pod->chosen.hypervisor,
                       it.args->pod->chosen.why);
             it.ledger().driver = made.driver;
-            it.ledger().effect = made.effect;
-            it.ledger().info = made.info;
+            it.ledger().info = info;
             it.ledger().running = !it.ledger().ended;
             it.add_vcpus();
-            it.answer_starters(made.info);
+            it.answer_starters(info);
           },
           [it = *this](const failure& why) { it.answer_starters(tl::unexpected(why)); });
 }
@@ -120,16 +120,15 @@ void machine::answer_starters(const outcome<machine_info>& with) const {
 }
 
 answer<void> machine::stop(const stop_machine& order) const {
-  if (!ledger().driver)
-    return {};
   const reply_guard<void> reply{self};
   const auto limit = args->pod->values.runtime.stop_timeout;
   const auto end = std::min(order.context.deadline, actors::now(self) + limit);
   actors::run_blocking(self, args->pod->fx, {args->pod->id.str(), "stop machine", end},
-                       [driver = ledger().driver, pod = args->pod, effect = ledger().effect,
-                        end]() -> outcome<void> {
-                         TRY(driver->stop(end));
-                         return effect ? pod->journal->settle(*effect) : outcome<void>{};
+                       [args = args, end]() -> outcome<void> {
+                         const auto it = TRY(args->ledger->launch.end(end));
+                         if (it && it->effect)
+                           return args->pod->journal->settle(*it->effect);
+                         return {};
                        })
       .then(
           [it = *this, reply] {

@@ -5,12 +5,12 @@
 #include "actors/supervision/reply_guard.hpp"
 #include "actors/supervision/spawn.hpp"
 #include "actors/supervision/supervisor_actor.hpp"
+#include "actors/vcpu/machine_launch.hpp"
 #include "messages/machine.hpp"
 #include "messages/sandbox.hpp"
 #include "messages/vcpu.hpp"
 
 #include <memory>
-#include <optional>
 #include <vector>
 
 namespace troupe {
@@ -18,9 +18,9 @@ namespace troupe {
 /// What outlives the actor of a machine. The driver is used on fx workers as well: it is
 /// thread-safe.
 struct machine_ledger {
+  machine_launch launch;
+  /// Once it has been launched.
   std::shared_ptr<hypervisor::driver> driver;
-  /// Of the VMM's process, if it is one.
-  std::optional<journal::effect_id> effect;
   machine_info info;
   bool running = false;
   /// Its end was told.
