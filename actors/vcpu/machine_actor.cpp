@@ -108,7 +108,7 @@ void machine::launch(time_point deadline) const {
             it.ledger().driver = made.driver;
             it.ledger().info = info;
             it.ledger().running = !it.ledger().ended;
-            it.add_vcpus();
+            it.go_on(); // Another actor may have begun it, and missed its end.
             it.answer_starters(info);
           },
           [it = *this](const failure& why) { it.answer_starters(tl::unexpected(why)); });

@@ -1,4 +1,5 @@
 #include "actors/vcpu/machine_launch.hpp"
+#include "tests/support/idle_machine.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -9,39 +10,28 @@ using namespace troupe;
 
 namespace {
 
-/// A machine without a guest: its start takes until it is let go or stopped.
-class slow_machine final : public hypervisor::driver {
+const time_point in_time = monotonic_clock::now() + seconds{60};
+constexpr time_point at_once{};
+
+/// Its start takes until it is let go or stopped.
+class slow_machine final : public test::idle_machine {
 public:
-  outcome<void> prepare(const hypervisor::machine_config&) override { return {}; }
-  outcome<void> start(time_point) override {
+  outcome<void> start(time_point deadline) override {
     begun_.set_value();
-    return start_ends_.get_future().get();
+    auto end = start_ends_.get_future();
+    if (end.wait_until(deadline) != std::future_status::ready)
+      return fail(errc::deadline_exceeded, "nobody let it go");
+    return end.get();
   }
   outcome<hypervisor::exit_info> stop(time_point) override {
     if (stops++ == 0 && !let_go_.exchange(true))
       start_ends_.set_value(fail(errc::machine_gone, "stopped"));
     return hypervisor::exit_info{};
   }
-  outcome<hypervisor::exit_info> wait(time_point) override { return hypervisor::exit_info{}; }
-  outcome<void> pause(time_point) override { return {}; }
-  outcome<void> resume(time_point) override { return {}; }
-  outcome<void> save(const std::string&, time_point) override { return {}; }
-  outcome<hypervisor::machine_size> resize(const hypervisor::machine_size& it,
-                                           time_point) override {
-    return it;
-  }
-  outcome<void> add_device(const hypervisor::device&, time_point) override { return {}; }
-  outcome<void> remove_device(const std::string&, time_point) override { return {}; }
-  outcome<void> update_device(const hypervisor::device&, time_point) override { return {}; }
-  outcome<std::string> agent_address() const override { return std::string{}; }
-  hypervisor::capabilities capabilities() const override { return {}; }
-  outcome<hypervisor::machine_metrics> metrics() const override {
-    return hypervisor::machine_metrics{};
-  }
-  std::optional<hypervisor::process_identity> process() const override { return std::nullopt; }
-  std::vector<std::string> console_tail() const override { return {}; }
 
-  void await_start() { begun_.get_future().get(); }
+  void await_start() {
+    REQUIRE(begun_.get_future().wait_until(in_time) == std::future_status::ready);
+  }
   void let_go(outcome<void> how) {
     let_go_ = true;
     start_ends_.set_value(std::move(how));
@@ -54,9 +44,6 @@ private:
   std::promise<outcome<void>> start_ends_;
   std::atomic<bool> let_go_ = false;
 };
-
-const time_point in_time = monotonic_clock::now() + seconds{60};
-constexpr time_point at_once{};
 
 struct launch_fixture {
   /// What an actor has done on an fx worker.
@@ -84,7 +71,7 @@ struct launch_fixture {
 } // namespace
 
 TEST_CASE_METHOD(launch_fixture,
-                 "launch: a second attempt waits for the first and takes its place") {
+                 "launch: who comes during an attempt asks again and gets what it made") {
   auto first = attempt_aside();
   CHECK(attempt().error().code == errc::restarting);
   machine->let_go({});
