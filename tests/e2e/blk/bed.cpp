@@ -75,6 +75,7 @@ bed::~bed() {
 
 std::vector<std::unique_ptr<virtio::device>> bed::devices() {
   raw_ = must(blk::disk::make(open(raw_disk, O_RDWR), {.serial = raw_disk, .queues = 2}));
+  must(raw_->open()); // else it only tells what is asked for
   std::printf("host: the raw disk runs on %s\n", std::string{raw_->engine_name()}.c_str());
   std::vector<std::unique_ptr<virtio::device>> all;
   all.push_back(new_raw_device());

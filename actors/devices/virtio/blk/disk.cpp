@@ -20,11 +20,7 @@ outcome<std::shared_ptr<disk>> disk::make(std::unique_ptr<block_file> file, disk
                 threads_max);
   if (options.queues == 0 || options.queues > queues_max)
     return fail(errc::invalid_argument, "disk queues {}: not 1 ... {}", options.queues, queues_max);
-  std::shared_ptr<disk> it{new disk{std::move(file), std::move(options)}};
-  if (it->options_.engine == engine_kind::io_uring)
-    if (auto allowed = check_uring(); !allowed)
-      it->take_threads(allowed.error());
-  return it;
+  return std::shared_ptr<disk>{new disk{std::move(file), std::move(options)}};
 }
 
 void disk::take_threads(const failure& instead_of) {

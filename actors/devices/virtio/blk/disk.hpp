@@ -70,19 +70,18 @@ struct slot : job {
 /// Owned by the machine; used by one thread at a time, the loop of its device.
 class disk {
 public:
-  /// invalid_argument when an option is out of range. Whether there can be an io_uring is found out
-  /// here; it and its threads are made by open().
+  /// invalid_argument when an option is out of range.
   [[nodiscard]] static outcome<std::shared_ptr<disk>> make(std::unique_ptr<block_file> file,
                                                            disk_options options);
 
   [[nodiscard]] const geometry& shape() const noexcept { return file_->shape(); }
   [[nodiscard]] const disk_options& options() const noexcept { return options_; }
-  /// The engine at work, or that will be: "io_uring" or "threads".
+  /// The engine at work, "io_uring" or "threads"; before open() the one that is asked for.
   [[nodiscard]] std::string_view engine_name() const noexcept { return name(options_.engine); }
 
   /// Makes the engine, the first time: a machine starts without it, and a guest that drives no disk
-  /// never has one. Before all below. host_io: no descriptor or no thread is left; it may be tried
-  /// again.
+  /// never has one. A kernel that refuses rings gives threads instead, and a line in the log.
+  /// Before all below. host_io: no descriptor or no thread is left; it may be tried again.
   [[nodiscard]] outcome<void> open();
   /// Readable when collect() has something.
   [[nodiscard]] int event() const noexcept { return engine_->event(); }

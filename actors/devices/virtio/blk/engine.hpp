@@ -75,9 +75,6 @@ inline constexpr std::size_t threads_max = 16;
 [[nodiscard]] outcome<std::unique_ptr<engine>> start_threads_engine(block_file& file,
                                                                     std::size_t threads);
 
-/// unimplemented where the kernel refuses rings to this process. Makes none.
-[[nodiscard]] outcome<void> check_uring();
-
 /// An io_uring for up to `jobs` jobs with up to `workers` threads of the kernel's, and one thread
 /// for what a ring cannot do: discards, zeros, unaligned buffers, calls that were cut short.
 /// unimplemented where the kernel refuses rings or some of what we do with them.

@@ -2,7 +2,6 @@
 
 #include <liburing.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -199,13 +198,6 @@ void uring_engine::cancel() noexcept {
 }
 
 } // namespace
-
-// Whether the caller may have a ring is judged before the address of its parameters, which is bad.
-outcome<void> check_uring() {
-  if (::syscall(__NR_io_uring_setup, 1, -1L) < 0 && errno != EFAULT)
-    return refused(errno);
-  return {};
-}
 
 outcome<std::unique_ptr<engine>> start_uring_engine(block_file& file, std::size_t jobs,
                                                     std::size_t workers) {
