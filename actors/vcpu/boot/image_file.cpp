@@ -11,9 +11,14 @@
 namespace troupe::boot {
 namespace {
 
+// Up to so many bytes the one call costs more than the faults it saves.
+constexpr std::size_t few_pages = kib(64);
+
 // Fresh RAM has no pages yet. Taking one fault a page inside pread costs four times as much as
 // asking for all of them at once; a kernel that cannot (before 5.14) is only slower.
 void take_pages(const iovec& part) {
+  if (part.iov_len <= few_pages)
+    return;
   constexpr std::uintptr_t page = kib(4);
   const auto start = reinterpret_cast<std::uintptr_t>(part.iov_base);
   const auto before = start % page;
