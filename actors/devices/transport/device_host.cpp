@@ -33,7 +33,7 @@ device_host::device_host(std::string_view who, ring_set& rings,
                          std::unique_ptr<virtio::device> device, devices::worker& loop,
                          hooks notify)
     : rings_(rings), loop_(loop), notify_(std::move(notify)),
-      who_(fmt::format("{}/{}", who, device->name())), device_(std::move(device)) {}
+      who_(std::string{who}.append("/").append(device->name())), device_(std::move(device)) {}
 
 failure device_host::named(const char* stage, const failure& why) const {
   return {why.code, fmt::format("{}: {}: {}", who_, stage, why.text), why.os_error};

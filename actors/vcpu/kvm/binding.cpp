@@ -9,9 +9,10 @@ namespace {
 
 outcome<void> submit(int vm, const std::variant<kvm_ioeventfd, kvm_irqfd>& what) {
   if (const auto* bell = std::get_if<kvm_ioeventfd>(&what))
-    return put(fmt::format("KVM_IOEVENTFD at {:#x}", bell->addr), vm, KVM_IOEVENTFD, *bell);
+    return put([&] { return fmt::format("KVM_IOEVENTFD at {:#x}", bell->addr); }, vm, KVM_IOEVENTFD,
+               *bell);
   const auto& line = std::get<kvm_irqfd>(what);
-  return put(fmt::format("KVM_IRQFD of line {}", line.gsi), vm, KVM_IRQFD, line);
+  return put([&] { return fmt::format("KVM_IRQFD of line {}", line.gsi); }, vm, KVM_IRQFD, line);
 }
 
 } // namespace

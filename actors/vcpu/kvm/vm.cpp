@@ -13,7 +13,7 @@ constexpr int fallback_slots = 32;
 
 outcome<void> set_region(int vm, std::uint32_t id, const memory::host_slot& slot) {
   const kvm_userspace_memory_region region{id, 0, slot.base, slot.size, slot.host};
-  return put(fmt::format("KVM_SET_USER_MEMORY_REGION {:#x}", slot.base), vm,
+  return put([&] { return fmt::format("KVM_SET_USER_MEMORY_REGION {:#x}", slot.base); }, vm,
              KVM_SET_USER_MEMORY_REGION, region);
 }
 
@@ -155,7 +155,8 @@ outcome<void> vm::enable_capability(int capability, std::uint64_t argument) cons
   kvm_enable_cap it{};
   it.cap = static_cast<std::uint32_t>(capability);
   it.args[0] = argument;
-  return put(fmt::format("KVM_ENABLE_CAP {}", capability), fd_.get(), KVM_ENABLE_CAP, it);
+  return put([&] { return fmt::format("KVM_ENABLE_CAP {}", capability); }, fd_.get(),
+             KVM_ENABLE_CAP, it);
 }
 
 } // namespace troupe::kvm

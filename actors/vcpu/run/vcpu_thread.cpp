@@ -53,7 +53,7 @@ outcome<std::unique_ptr<vcpu_thread>> vcpu_thread::start(thread_options options)
   TRY(prepare_kick_signal());
   std::unique_ptr<vcpu_thread> it{new vcpu_thread{std::move(options)}};
   try {
-    it->thread_ = start_thread(fmt::format("vcpu{}", it->processor().id()),
+    it->thread_ = start_thread("vcpu" + std::to_string(it->processor().id()),
                                [raw = it.get()] { raw->body(); });
   } catch (const std::system_error& error) {
     return fail_errno(fmt::format("vcpu{}: start its thread", it->processor().id()),

@@ -23,7 +23,7 @@ bool is_register(std::uint64_t offset, std::size_t length) {
 } // namespace
 
 window::window(std::unique_ptr<virtio::device> device, devices::worker& loop, window_parts parts)
-    : loop_(loop), who_(fmt::format("mmio/{}", device->name())),
+    : loop_(loop), who_("mmio/" + std::string{device->name()}),
       device_id_(static_cast<std::uint32_t>(device->type())), patience_(parts.patience),
       signals_(std::move(parts.interrupt)),
       negotiation_(device->features() | virtio::ring_features, device->queue_sizes(), parts.ram,
