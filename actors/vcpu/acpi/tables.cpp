@@ -1,10 +1,8 @@
 #include "actors/vcpu/acpi/tables.hpp"
 
-#include "actors/vcpu/acpi/aml.hpp"
+#include "actors/vcpu/acpi/table.hpp"
 #include "actors/vcpu/arch/x86_64/layout.hpp"
 #include "actors/vcpu/memory/byte_writer.hpp"
-
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
@@ -22,66 +20,11 @@ constexpr std::size_t at_length = 4;
 constexpr std::size_t at_checksum = 9;
 constexpr byte_count alignment = 64;
 
-// The 36 bytes that all tables but the RSDP begin with; `finish` fills in length and checksum.
-byte_writer begin(std::string_view signature, std::uint8_t revision) {
-  byte_writer out;
-  out.text(signature).u32(0).u8(revision).u8(0).text(oem_id).text(oem_table_id);
-  return out.u32(1).text(creator_id).u32(1);
-}
-
-std::vector<std::byte> finish(byte_writer table) {
-  table.patch_u32(at_length, static_cast<std::uint32_t>(table.size()));
-  table.patch_u8(at_checksum, memory::checksum(table.bytes()));
-  return table.take();
-}
-
 // Generic Address Structure: one byte-wide I/O port.
 void put_port(byte_writer& out, std::uint16_t port) {
   constexpr std::uint8_t io_space = 1;
   constexpr std::uint8_t byte_access = 1;
   out.u8(io_space).u8(8).u8(0).u8(byte_access).u64(port);
-}
-
-aml::term virtio_device(const memory::device_window& it, std::size_t index, bool shared) {
-  return aml::device(fmt::format("V{:03X}", index),
-                     {aml::name("_HID", aml::text("LNRO0005")),
-                      aml::name("_UID", aml::integer(index)), aml::name("_CCA", aml::integer(1)),
-                      aml::name("_CRS", aml::resource_template({aml::memory_window(it.registers),
-                                                                aml::interrupt(it.gsi, shared)}))});
-}
-
-aml::term serial_port() {
-  return aml::device(
-      "COM1", {aml::name("_HID", aml::eisa_id("PNP0501")), aml::name("_UID", aml::integer(0)),
-               aml::name("_CRS", aml::resource_template(
-                                     {aml::io_ports(layout::serial_port, layout::serial_port_count),
-                                      aml::interrupt(layout::serial_gsi, false)}))});
-}
-
-aml::term keyboard() {
-  return aml::device(
-      "PS2",
-      {aml::name("_HID", aml::eisa_id("PNP0303")),
-       aml::name("_CRS", aml::resource_template({aml::io_ports(layout::keyboard_data_port, 1),
-                                                 aml::io_ports(layout::keyboard_command_port, 1),
-                                                 aml::interrupt(layout::keyboard_gsi, false)}))});
-}
-
-aml::term cmos_clock() {
-  return aml::device("RTC",
-                     {aml::name("_HID", aml::eisa_id("PNP0B00")),
-                      aml::name("_CRS", aml::resource_template({aml::io_ports(
-                                            layout::clock_port, layout::clock_port_count)}))});
-}
-
-aml::term panic_port() {
-  return aml::device(
-      "PEVT", {aml::name("_HID", aml::text("QEMU0001")),
-               aml::name("_CRS", aml::resource_template({aml::io_ports(layout::panic_port, 1)}))});
-}
-
-bool shares_line(std::span<const memory::device_window> all, const memory::device_window& one) {
-  return std::ranges::count(all, one.gsi, &memory::device_window::gsi) > 1;
 }
 
 outcome<void> check(const machine& what) {
@@ -102,6 +45,18 @@ outcome<void> check(const machine& what) {
 
 } // namespace
 
+byte_writer begin_table(std::string_view signature, std::uint8_t revision) {
+  byte_writer out;
+  out.text(signature).u32(0).u8(revision).u8(0).text(oem_id).text(oem_table_id);
+  return out.u32(1).text(creator_id).u32(1);
+}
+
+std::vector<std::byte> finish_table(byte_writer table) {
+  table.patch_u32(at_length, static_cast<std::uint32_t>(table.size()));
+  table.patch_u8(at_checksum, memory::checksum(table.bytes()));
+  return table.take();
+}
+
 std::vector<std::byte> rsdp(gpa xsdt) {
   constexpr std::size_t first_part = 20;
   constexpr std::size_t at_first_checksum = 8;
@@ -116,10 +71,10 @@ std::vector<std::byte> rsdp(gpa xsdt) {
 }
 
 std::vector<std::byte> xsdt(std::span<const gpa> tables) {
-  auto out = begin("XSDT", 1);
+  auto out = begin_table("XSDT", 1);
   for (const auto it : tables)
     out.u64(it);
-  return finish(std::move(out));
+  return finish_table(std::move(out));
 }
 
 std::vector<std::byte> fadt(const machine& what, gpa dsdt) {
@@ -137,7 +92,7 @@ std::vector<std::byte> fadt(const machine& what, gpa dsdt) {
   const auto boot_flags = no_vga | (what.legacy.clock ? 0 : no_cmos_clock) |
                           (what.legacy.serial ? legacy_devices : 0) |
                           (what.legacy.keyboard ? legacy_devices | keyboard_controller : 0);
-  auto out = begin("FACP", major);
+  auto out = begin_table("FACP", major);
   out.zeros(73).u16(static_cast<std::uint16_t>(boot_flags)).u8(0); // Up to offset 112.
   out.u32(no_power_button | no_sleep_button | hardware_reduced |
           (what.legacy.keyboard ? reset_register : 0));
@@ -150,14 +105,14 @@ std::vector<std::byte> fadt(const machine& what, gpa dsdt) {
   put_port(out, layout::sleep_control_port);
   put_port(out, layout::sleep_status_port);
   out.text("TROUPEVM"); // Hypervisor vendor identity.
-  return finish(std::move(out));
+  return finish_table(std::move(out));
 }
 
 std::vector<std::byte> madt(const machine& what) {
   constexpr std::uint32_t enabled = 1;
   constexpr std::uint32_t online_capable = 2;
   constexpr std::uint16_t edge_active_high = 0x5;
-  auto out = begin("APIC", 6);
+  auto out = begin_table("APIC", 6);
   out.u32(static_cast<std::uint32_t>(layout::lapic)).u32(0); // No PIC is promised.
   for (std::uint32_t cpu = 0; cpu < what.max_vcpus; ++cpu) {
     const auto id = static_cast<std::uint8_t>(cpu);
@@ -175,28 +130,7 @@ std::vector<std::byte> madt(const machine& what) {
     isa_line(layout::serial_gsi);
   constexpr std::uint8_t every_processor = 0xff;
   out.u8(4).u8(6).u8(every_processor).u16(0).u8(1); // NMI at LINT1.
-  return finish(std::move(out));
-}
-
-std::vector<std::byte> dsdt(const machine& what) {
-  aml::terms devices;
-  if (what.legacy.serial)
-    devices.push_back(serial_port());
-  if (what.legacy.keyboard)
-    devices.push_back(keyboard());
-  if (what.legacy.clock)
-    devices.push_back(cmos_clock());
-  if (what.legacy.panic)
-    devices.push_back(panic_port());
-  for (std::size_t i = 0; i < what.devices.size(); ++i)
-    devices.push_back(
-        virtio_device(what.devices[i], i, shares_line(what.devices, what.devices[i])));
-  auto out = begin("DSDT", 2); // Revision 2: integers of 64 bits.
-  const auto off = aml::integer(layout::sleep_type_off);
-  const auto none = aml::integer(0);
-  out.append(aml::name("_S5", aml::package({off, none, none, none})));
-  out.append(aml::scope("_SB", devices));
-  return finish(std::move(out));
+  return finish_table(std::move(out));
 }
 
 outcome<std::vector<std::byte>> build(const machine& what) {

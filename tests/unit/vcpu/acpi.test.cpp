@@ -87,18 +87,18 @@ TEST_CASE("aml: numbers and names, take the shortest form") {
 }
 
 TEST_CASE("aml: resources, are those of the specification's examples") {
-  CHECK(aml::memory_window({0xd0000000, 0x1000}) ==
+  CHECK(aml::memory_window(0xd0000000, 0x1000) ==
         raw({0x86, 9, 0, 1, 0, 0, 0, 0xd0, 0, 0x10, 0, 0}));
-  CHECK(aml::interrupt(5, false) == raw({0x89, 6, 0, 0x03, 1, 5, 0, 0, 0}));
-  CHECK(aml::interrupt(5, true) == raw({0x89, 6, 0, 0x0b, 1, 5, 0, 0, 0}));
+  CHECK(aml::interrupt(5) == raw({0x89, 6, 0, 0x03, 1, 5, 0, 0, 0}));
+  CHECK(aml::interrupt(5, aml::shared_line) == raw({0x89, 6, 0, 0x0b, 1, 5, 0, 0, 0}));
   CHECK(aml::io_ports(0x3f8, 8) == raw({0x47, 1, 0xf8, 0x03, 0xf8, 0x03, 1, 8}));
-  CHECK(aml::resource_template({}) == raw({0x11, 5, 0x0a, 2, 0x79, 0}));
+  CHECK(aml::resource_template() == raw({0x11, 5, 0x0a, 2, 0x79, 0}));
 }
 
 TEST_CASE("aml: a length, counts itself and grows by a byte at 64 and at 4096") {
   const auto head = [](std::size_t content, std::size_t count) {
     // A scope adds its name of four bytes.
-    const auto it = aml::scope("A", {aml::term(content - 4)});
+    const auto it = aml::scope("A", aml::term(content - 4));
     return bytes{it.begin() + 1, it.begin() + 1 + static_cast<std::ptrdiff_t>(count)};
   };
   CHECK(head(62, 2) == raw({63, 'A'}));
@@ -194,13 +194,13 @@ TEST_CASE("acpi: the DSDT of one device, has these bytes") {
   const std::vector<memory::device_window> one{layout::virtio_slot(0)};
   const auto it = acpi::dsdt({1, 1, one, {false, false}});
   const bytes code{it.begin() + 36, it.end()};
-  CHECK(code ==
-        raw({0x08, '_',  'S',  '5',  '_',  0x12, 0x07, 4,    0x0a, 5,   0,    0,    0,   0x10, 0x49,
-             0x04, '_',  'S',  'B',  '_',  0x5b, 0x82, 0x41, 0x04, 'V', '0',  '0',  '0', 0x08, '_',
-             'H',  'I',  'D',  0x0d, 'L',  'N',  'R',  'O',  '0',  '0', '0',  '5',  0,   0x08, '_',
-             'U',  'I',  'D',  0,    0x08, '_',  'C',  'C',  'A',  1,   0x08, '_',  'C', 'R',  'S',
-             0x11, 0x1a, 0x0a, 0x17, 0x86, 9,    0,    1,    0,    0,   0,    0xd0, 0,   0x10, 0,
-             0,    0x89, 6,    0,    3,    1,    5,    0,    0,    0,   0x79, 0}));
+  CHECK(code == raw({0x08, '_',  'S',  '5',  '_',  0x12, 0x07, 4,    0x0a, 5,    0,    0,    0,
+                     0x10, 0x4d, 0x04, '_',  'S',  'B',  '_',  0x5b, 0x82, 0x45, 0x04, 'V',  '0',
+                     '0',  '0',  0x08, '_',  'H',  'I',  'D',  0x0d, 'L',  'N',  'R',  'O',  '0',
+                     '0',  '0',  '5',  0,    0x08, '_',  'U',  'I',  'D',  0x0c, 0,    0,    0,
+                     0xd0, 0x08, '_',  'C',  'C',  'A',  1,    0x08, '_',  'C',  'R',  'S',  0x11,
+                     0x1a, 0x0a, 0x17, 0x86, 9,    0,    1,    0,    0,    0,    0xd0, 0,    0x10,
+                     0,    0,    0x89, 6,    0,    3,    1,    5,    0,    0,    0,    0x79, 0}));
 }
 
 TEST_CASE("acpi: devices on one line, say that they share it") {
