@@ -188,6 +188,9 @@ void machine::heard(const hypervisor::machine_event& what) const {
   if (const auto* moved = std::get_if<hypervisor::processor_moved>(&what))
     if (moved->id < ledger().vcpus.size())
       actors::tell(ledger().vcpus[moved->id], vcpu_moved{moved->where});
+  // Also when the call failed for one of its devices: whoever is in there can answer again.
+  if (std::holds_alternative<hypervisor::machine_resumed>(what))
+    args->pod->paused = false;
   if (const auto* end = std::get_if<hypervisor::machine_ended>(&what))
     ended(end->how);
 }

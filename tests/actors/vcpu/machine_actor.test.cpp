@@ -108,6 +108,17 @@ TEST_CASE_METHOD(machine_fixture, "machine: one that ended while nobody listened
   CHECK_FALSE(args.ledger->running);
 }
 
+TEST_CASE_METHOD(machine_fixture, "machine: one that runs again is no longer taken for paused") {
+  const auto it = begin();
+  pod->paused = true;
+  actors::tell(args.me, machine_news{hypervisor::machine_paused{}});
+  run();
+  CHECK(pod->paused);
+  actors::tell(args.me, machine_news{hypervisor::machine_resumed{}});
+  run();
+  CHECK_FALSE(pod->paused);
+}
+
 TEST_CASE_METHOD(machine_fixture, "machine: one that nobody took over is stopped all the same") {
   const auto first = begin();
   (void)ask(first, start_machine{{now() + seconds{10}, {}, {}}});

@@ -52,6 +52,16 @@ TEST_CASE("guest memory: a copy across two adjacent regions, arrives whole") {
   CHECK(ram->size() == kib(12));
 }
 
+TEST_CASE("guest memory: host and guest addresses, agree modulo 2 MiB for regions of any place") {
+  for (const gpa base : {gpa{0}, gpa{kib(4)}, gpa{kib(64)}, gpa{mib(2) - kib(4)}, gpa{mib(6)}})
+    for (const auto size : {kib(4), kib(12), mib(4)}) {
+      CAPTURE(base, size);
+      const auto ram = map_one({base, size, file_of(size), 0}).value();
+      const auto bytes = ram->contiguous(base, size).value();
+      CHECK(reinterpret_cast<std::uintptr_t>(bytes.data()) % mib(2) == base % mib(2));
+    }
+}
+
 TEST_CASE("guest memory: the last byte of a region, is RAM and the next one is not") {
   const auto ram = three_pages();
   std::array<std::byte, 1> byte{};
