@@ -32,7 +32,7 @@ using outcome = tl::expected<T, failure>;
 using failed = tl::unexpected<failure>;
 
 // What makes a failure or hands one on is [[gnu::cold]], so that the compiler puts it elsewhere: a
-// machine is started once, with cold caches, and every line of code that it passes costs 0.1 us.
+// machine is started once, with cold caches, and every cache line of code costs 0.1 us then.
 
 /// `return fail(errc::invalid_argument, "id: {} is too long", id);`
 template <class... Args>

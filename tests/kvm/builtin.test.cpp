@@ -262,6 +262,22 @@ TEST_CASE("builtin: a pause that a hung device does not follow is taken back") {
   device.drop();
 }
 
+TEST_CASE("builtin: a resume that a hung device does not follow fails, and tells that it runs") {
+  bench b;
+  offered_device device{*b.board};
+  const auto it = b.started("spin");
+  must(it->pause(in(guest_patience)));
+  std::promise<void> let_go;
+  device.loop->post("hang", [go = let_go.get_future().share()] { go.wait(); });
+  const auto resumed = it->resume(in(milliseconds{50}));
+  REQUIRE_FALSE(resumed);
+  CHECK_THAT(resumed.error().text, Contains("mmio/rng: resume"));
+  CHECK(b.heard.count<machine_resumed>() == 1);
+  let_go.set_value();
+  must(it->stop(in(guest_patience)));
+  device.drop();
+}
+
 TEST_CASE("builtin: the guest's own end is told once, under its name") {
   const auto [guest, reason, text] = GENERATE(table<const char*, end_reason, const char*>({
       {"power_off", end_reason::guest_shutdown, "power off"},

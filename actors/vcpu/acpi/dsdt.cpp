@@ -7,7 +7,7 @@
 #include <array>
 
 // What the devices are is known while compiling, and their code is made then: when a machine
-// starts, bytes are copied and a few numbers filled in. To encode it there took 200 allocations.
+// starts, bytes are copied and a few numbers filled in.
 
 namespace troupe::acpi {
 namespace {

@@ -43,7 +43,7 @@ struct machine {
 /// below 4 GiB. resource_exhausted: more devices than fit into the area.
 [[nodiscard]] outcome<std::vector<std::byte>> build(const machine& what);
 
-/// The parts of it, each with its checksum, for tests and tools.
+/// The parts of it, each with its checksum, for tests and tools. @pre build() would take `what`.
 [[nodiscard]] std::vector<std::byte> rsdp(gpa xsdt);
 [[nodiscard]] std::vector<std::byte> xsdt(std::span<const gpa> tables);
 [[nodiscard]] std::vector<std::byte> fadt(const machine& what, gpa dsdt);

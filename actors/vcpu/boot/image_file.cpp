@@ -11,11 +11,12 @@
 namespace troupe::boot {
 namespace {
 
-// Up to so many bytes the one call costs more than the faults it saves.
+// Up to so many bytes the call below costs more than the faults that it saves: it is one that
+// nobody made lately.
 constexpr std::size_t few_pages = kib(64);
 
-// Fresh RAM has no pages yet. Taking one fault a page inside pread costs four times as much as
-// asking for all of them at once; a kernel that cannot (before 5.14) is only slower.
+// Fresh RAM has no pages yet. To take one fault a page inside pread costs a quarter more than to
+// ask for all of them at once; a kernel that cannot (before 5.14) is only slower.
 void take_pages(const iovec& part) {
   if (part.iov_len <= few_pages)
     return;

@@ -28,8 +28,8 @@ template <class What, class... Argument>
     const int result = ::ioctl(fd, request, argument...);
     if (result >= 0)
       return result;
-    if (errno != EINTR)
-      return fail_errno(title(what), errno);
+    if (const int error = errno; error != EINTR)
+      return fail_errno(title(what), error);
   }
 }
 

@@ -25,47 +25,6 @@ void unmap(std::byte* from, byte_count size) noexcept {
     ::munmap(from, size);
 }
 
-// An address that is a multiple of `unit` away from `like`.
-struct alignment {
-  byte_count unit;
-  byte_count like;
-
-  // How far behind `at` the next such address is.
-  [[nodiscard]] byte_count before(const void* at) const noexcept {
-    return (like - reinterpret_cast<std::uintptr_t>(at)) % unit;
-  }
-};
-
-// Where the kernel puts it: already as wanted, more often than not. Null otherwise.
-std::byte* map_anywhere(int fd, byte_count size, const alignment& wanted) noexcept {
-  void* const at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-  if (at == MAP_FAILED)
-    return nullptr;
-  if (wanted.before(at) == 0)
-    return static_cast<std::byte*>(at);
-  unmap(static_cast<std::byte*>(at), size);
-  return nullptr;
-}
-
-outcome<std::byte*> map_aligned(int fd, byte_count size, const alignment& wanted) {
-  const auto room_size = size + wanted.unit;
-  void* const room =
-      ::mmap(nullptr, room_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (room == MAP_FAILED)
-    return fail_errno("reserve address space for guest memory", errno);
-  auto* const begin = static_cast<std::byte*>(room);
-  const auto before = wanted.before(room);
-  if (::mmap(begin + before, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED,
-             fd, 0) == MAP_FAILED) {
-    const int error = errno;
-    unmap(begin, room_size);
-    return fail_errno("map guest memory", error);
-  }
-  unmap(begin, before);
-  unmap(begin + before + size, wanted.unit - before);
-  return begin + before;
-}
-
 } // namespace
 
 outcome<mapping> mapping::of(int fd, byte_count length, byte_count like) {
@@ -76,12 +35,23 @@ outcome<mapping> mapping::of(int fd, byte_count length, byte_count like) {
     return fail(errc::invalid_argument, "guest memory: file of {} bytes, {} wanted", file.st_size,
                 length);
   const auto page = page_of(file);
-  const alignment wanted{std::max(page, huge_page), like};
+  const auto align = std::max(page, huge_page);
   const auto size = (length + page - 1) / page * page;
-  auto* at = map_anywhere(fd, size, wanted);
-  if (at == nullptr)
-    at = TRY(map_aligned(fd, size, wanted));
-  return mapping{at, size};
+  void* const room =
+      ::mmap(nullptr, size + align, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (room == MAP_FAILED)
+    return fail_errno("reserve address space for guest memory", errno);
+  auto* const begin = static_cast<std::byte*>(room);
+  const auto before = (like - reinterpret_cast<std::uintptr_t>(room)) % align;
+  if (::mmap(begin + before, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED,
+             fd, 0) == MAP_FAILED) {
+    const int error = errno;
+    unmap(begin, size + align);
+    return fail_errno("map guest memory", error);
+  }
+  unmap(begin, before);
+  unmap(begin + before + size, align - before);
+  return mapping{begin + before, size};
 }
 
 mapping::~mapping() {

@@ -56,9 +56,11 @@ TEST_CASE("guest memory: host and guest addresses, agree modulo 2 MiB for region
   for (const gpa base : {gpa{0}, gpa{kib(4)}, gpa{kib(64)}, gpa{mib(2) - kib(4)}, gpa{mib(6)}})
     for (const auto size : {kib(4), kib(12), mib(4)}) {
       CAPTURE(base, size);
-      const auto ram = map_one({base, size, file_of(size), 0}).value();
-      const auto bytes = ram->contiguous(base, size).value();
-      CHECK(reinterpret_cast<std::uintptr_t>(bytes.data()) % mib(2) == base % mib(2));
+      for (const auto offset : {kib(0), mib(8) + kib(4)}) { // also further than the region is
+        const auto ram = map_one({base, size, file_of(offset + size), offset}).value();
+        const auto bytes = ram->contiguous(base, size).value();
+        CHECK(reinterpret_cast<std::uintptr_t>(bytes.data()) % mib(2) == base % mib(2));
+      }
     }
 }
 

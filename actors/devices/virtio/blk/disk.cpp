@@ -23,11 +23,6 @@ outcome<std::shared_ptr<disk>> disk::make(std::unique_ptr<block_file> file, disk
   return std::shared_ptr<disk>{new disk{std::move(file), std::move(options)}};
 }
 
-void disk::take_threads(const failure& instead_of) {
-  options_.engine = engine_kind::threads;
-  log::warn("blk", "{}; threads instead", instead_of.text);
-}
-
 outcome<void> disk::open() {
   if (engine_)
     return {};
@@ -41,7 +36,8 @@ outcome<std::unique_ptr<engine>> disk::start_engine() {
     auto ring = start_uring_engine(*file_, requests_max, options_.threads);
     if (ring || ring.error().code != errc::unimplemented)
       return ring;
-    take_threads(ring.error());
+    options_.engine = engine_kind::threads;
+    log::warn("blk", "{}; threads instead", ring.error().text);
   }
   return start_threads_engine(*file_, options_.threads);
 }

@@ -116,7 +116,6 @@ private:
       : file_(std::move(file)), options_(std::move(options)) {}
 
   [[nodiscard]] outcome<std::unique_ptr<engine>> start_engine();
-  void take_threads(const failure& instead_of);
   void settle(slot& it) noexcept;
   [[nodiscard]] bool await(milliseconds limit) noexcept;
 

@@ -14,10 +14,6 @@ namespace {
 /// would keep the loop's other devices waiting.
 constexpr std::size_t quick_transfer = 64U << 10;
 
-failed refused(int error) {
-  return fail(errc::unimplemented, "disk: io_uring refused, errno {}", error);
-}
-
 /// The ring itself, closed with the object.
 class ring {
 public:
@@ -34,7 +30,7 @@ public:
     if (error == -EMFILE || error == -ENFILE) // Threads want a descriptor, too.
       return fail_errno("disk: make an io_uring", -error);
     if (error < 0)
-      return refused(-error);
+      return fail(errc::unimplemented, "disk: io_uring refused, errno {}", -error);
     open_ = true;
     return {};
   }
