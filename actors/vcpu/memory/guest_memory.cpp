@@ -38,14 +38,16 @@ failed not_ram(gpa at, byte_count length) {
 
 } // namespace
 
-outcome<std::shared_ptr<const guest_memory>> guest_memory::map(std::vector<region> regions) {
+outcome<std::shared_ptr<const guest_memory>> guest_memory::map(std::vector<region> regions,
+                                                               byte_count alignment) {
   std::ranges::sort(regions, {}, &region::base);
   TRY(check(regions));
   std::vector<window> windows;
   windows.reserve(regions.size());
   for (const auto& it : regions) {
     // From the start of the file: huge-page files accept no other offsets than huge ones.
-    auto bytes = TRY(mapping::of(it.fd.get(), it.fd_offset + it.size, it.base - it.fd_offset));
+    auto bytes =
+        TRY(mapping::of(it.fd.get(), it.fd_offset + it.size, it.base - it.fd_offset, alignment));
     windows.push_back({it.base, it.size, it.fd_offset, std::move(bytes)});
   }
   return std::shared_ptr<const guest_memory>{new guest_memory{std::move(windows)}};

@@ -41,11 +41,12 @@ struct extent {
 /// read a value once and check the copy. Addresses outside RAM fail with guest_fault.
 class guest_memory {
 public:
-  /// Maps every region, congruent to its guest address modulo 2 MiB. Empty, overflowing or
+  /// Maps every region, congruent to its guest address modulo `alignment`: huge_page for huge
+  /// pages, which KVM maps only where guest and host address agree that far. Empty, overflowing or
   /// overlapping regions and files that are too short fail with invalid_argument, a refused mmap
   /// with host_io.
   [[nodiscard]] static outcome<std::shared_ptr<const guest_memory>>
-  map(std::vector<region> regions);
+  map(std::vector<region> regions, byte_count alignment = small_page);
 
   /// Copies out of RAM; the range may cross from one region into an adjacent one. On failure a part
   /// may have been copied; the same holds for write.

@@ -8,18 +8,19 @@
 
 namespace troupe::memory {
 
-/// The page size of x86_64 and aarch64 above the smallest one.
+/// The smallest page size of x86_64 and aarch64, and the one above it.
+inline constexpr byte_count small_page = kib(4);
 inline constexpr byte_count huge_page = mib(2);
 
 /// Sole owner of a shared, writable mapping of a file's first bytes.
 class mapping {
 public:
   /// Maps [0, length) of `fd`, in whole pages of the file, at a host address that equals `like`
-  /// modulo huge_page: KVM maps a huge page only where guest and host address agree that far. Fails
-  /// with invalid_argument when the file is shorter: touching what lies behind its end would raise
-  /// SIGBUS.
-  /// @pre `like` is in pages of the file.
-  [[nodiscard]] static outcome<mapping> of(int fd, byte_count length, byte_count like);
+  /// modulo `alignment`, or the page size of the file if that is more. Fails with invalid_argument
+  /// when the file is shorter: touching what lies behind its end would raise SIGBUS.
+  /// @pre `like` is in pages of the file; `alignment` is small_page or huge_page.
+  [[nodiscard]] static outcome<mapping> of(int fd, byte_count length, byte_count like,
+                                           byte_count alignment);
 
   mapping(mapping&& other) noexcept
       : start_(std::exchange(other.start_, nullptr)), length_(std::exchange(other.length_, 0)) {}

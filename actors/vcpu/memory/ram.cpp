@@ -41,7 +41,8 @@ outcome<unique_fd> make_file(byte_count size, page_kind pages) {
   return file;
 }
 
-outcome<std::shared_ptr<const guest_memory>> map_file(int file, const memory_map& map) {
+outcome<std::shared_ptr<const guest_memory>> map_file(int file, const memory_map& map,
+                                                      page_kind pages) {
   std::vector<region> regions;
   for (const auto* pieces : {&map.boot, &map.windows})
     for (const auto& it : *pieces) {
@@ -50,7 +51,9 @@ outcome<std::shared_ptr<const guest_memory>> map_file(int file, const memory_map
         return fail_errno("ram: duplicate file", errno);
       regions.push_back({it.base, it.size, std::move(own), it.fd_offset});
     }
-  auto memory = guest_memory::map(std::move(regions));
+  // Where the host gives huge pages to all, as the kernel may be set, it aligns them by itself.
+  const auto alignment = pages == page_kind::ordinary ? small_page : huge_page;
+  auto memory = guest_memory::map(std::move(regions), alignment);
   if (!memory)
     return within("ram: map file", std::move(memory).error());
   return *std::move(memory);
@@ -129,7 +132,7 @@ outcome<ram> allocate(const ram_plan& plan) {
   ram made;
   made.map = TRY(lay_out(plan.size, plan.layout, plan.windows));
   made.file = TRY(make_file(made.map.file_size, plan.pages));
-  made.memory = TRY(map_file(made.file.get(), made.map));
+  made.memory = TRY(map_file(made.file.get(), made.map, plan.pages));
   if (plan.pages == page_kind::transparent_huge)
     TRY(advise_huge(*made.memory));
   if (plan.prealloc || plan.pages == page_kind::hugetlb)

@@ -20,10 +20,11 @@ unique_fd file_of(byte_count size) {
   return fd;
 }
 
-outcome<std::shared_ptr<const guest_memory>> map_one(region it) {
+outcome<std::shared_ptr<const guest_memory>> map_one(region it,
+                                                     byte_count alignment = memory::small_page) {
   std::vector<region> regions;
   regions.push_back(std::move(it));
-  return guest_memory::map(std::move(regions));
+  return guest_memory::map(std::move(regions), alignment);
 }
 
 // Two adjacent regions of a page each at 0x1000 and 0x2000, and one apart at 0x10000.
@@ -57,7 +58,7 @@ TEST_CASE("guest memory: host and guest addresses, agree modulo 2 MiB for region
     for (const auto size : {kib(4), kib(12), mib(4)}) {
       CAPTURE(base, size);
       for (const auto offset : {kib(0), mib(8) + kib(4)}) { // also further than the region is
-        const auto ram = map_one({base, size, file_of(offset + size), offset}).value();
+        const auto ram = map_one({base, size, file_of(offset + size), offset}, mib(2)).value();
         const auto bytes = ram->contiguous(base, size).value();
         CHECK(reinterpret_cast<std::uintptr_t>(bytes.data()) % mib(2) == base % mib(2));
       }
