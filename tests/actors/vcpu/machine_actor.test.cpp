@@ -111,10 +111,10 @@ TEST_CASE_METHOD(machine_fixture, "machine: one that ended while nobody listened
 TEST_CASE_METHOD(machine_fixture, "machine: one that runs again is no longer taken for paused") {
   const auto it = begin();
   pod->paused = true;
-  actors::tell(args.me, machine_news{hypervisor::machine_paused{}});
+  actors::tell(it, machine_news{hypervisor::machine_paused{}});
   run();
   CHECK(pod->paused);
-  actors::tell(args.me, machine_news{hypervisor::machine_resumed{}});
+  actors::tell(it, machine_news{hypervisor::machine_resumed{}});
   run();
   CHECK_FALSE(pod->paused);
 }
