@@ -37,6 +37,16 @@ struct machine_fixture : actor_fixture {
     while (fx.step())
       run();
   }
+  /// An actor that is killed while it starts a machine; what the jobs bring then is for nobody.
+  void leave_a_start() {
+    const auto first = begin();
+    (void)ask(first, start_machine{{now() + seconds{10}, {}, {}}});
+    run();
+    CHECK(fx.waiting() == 1);
+    kill(first);
+    run();
+    finish_jobs();
+  }
 
   inline_executor fx;
   asio::io_context io;
@@ -72,13 +82,7 @@ struct machine_fixture : actor_fixture {
 } // namespace
 
 TEST_CASE_METHOD(machine_fixture, "machine: an actor killed while it starts one starts no second") {
-  const auto first = begin();
-  (void)ask(first, start_machine{{now() + seconds{10}, {}, {}}});
-  run();
-  CHECK(fx.waiting() == 1);
-  kill(first);
-  run();
-  finish_jobs(); // What they bring is for nobody.
+  leave_a_start();
   const auto second = begin();
   const auto got = ask(second, start_machine{{now() + seconds{10}, {}, {}}});
   run();
@@ -90,12 +94,7 @@ TEST_CASE_METHOD(machine_fixture, "machine: an actor killed while it starts one 
 }
 
 TEST_CASE_METHOD(machine_fixture, "machine: one that ended while nobody listened is told") {
-  const auto first = begin();
-  (void)ask(first, start_machine{{now() + seconds{10}, {}, {}}});
-  run();
-  kill(first);
-  run();
-  finish_jobs();
+  leave_a_start();
   REQUIRE(made.size() == 1);
   made.front()->died = true;
   const auto second = begin();
@@ -120,12 +119,7 @@ TEST_CASE_METHOD(machine_fixture, "machine: one that runs again is no longer tak
 }
 
 TEST_CASE_METHOD(machine_fixture, "machine: one that nobody took over is stopped all the same") {
-  const auto first = begin();
-  (void)ask(first, start_machine{{now() + seconds{10}, {}, {}}});
-  run();
-  kill(first);
-  run();
-  finish_jobs();
+  leave_a_start();
   const auto second = begin();
   const auto got = ask(second, stop_machine{{now() + seconds{10}, {}, {}}});
   run();
