@@ -20,7 +20,7 @@ constexpr std::array benches{
           vmm_memory},
     bench{"vmm-start",
           "a machine until its processor is about to run, against QEMU and bare ioctls", "rounds",
-          100, vmm_start},
+          300, vmm_start},
 };
 
 std::string told(const outcome<double>& result, std::string_view unit) {
