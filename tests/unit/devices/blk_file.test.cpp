@@ -301,6 +301,20 @@ TEST_CASE("blk file: with O_DIRECT, buffers at odd addresses go through aligned 
   CHECK(back.text() == std::string(bytes, 'o'));
 }
 
+TEST_CASE("blk file: a block of O_DIRECT, is the least that it reads") {
+  const image it;
+  auto fd = it.open(O_RDWR | O_DIRECT);
+  if (!fd) {
+    WARN("not checked: this file system has no O_DIRECT");
+    return;
+  }
+  const placed room{4096, 0, '-'};
+  std::uint32_t least = 512;
+  while (least < 4096 && ::pread(fd.get(), room.memory, least, 0) < 0)
+    least *= 2;
+  CHECK(blk::host_file::adopt(std::move(fd), false).value()->shape().block_size == least);
+}
+
 TEST_CASE("blk file: a block device of the host, is measured and served") {
   const image it;
   const unique_fd control{::open("/dev/loop-control", O_RDWR | O_CLOEXEC)};
@@ -385,6 +399,8 @@ TEST_CASE("blk engines: a disk that no driver wants, costs neither thread nor de
 TEST_CASE("blk engines: where no descriptor is left, one driver fails and a later one does not") {
   for (const auto engine : {blk::engine_kind::threads, blk::engine_kind::io_uring}) {
     const image it;
+    const auto other = disk_of(it, engine);
+    REQUIRE(other->open());
     const auto disk = disk_of(it, engine);
     {
       const no_descriptors left;
@@ -397,6 +413,7 @@ TEST_CASE("blk engines: where no descriptor is left, one driver fails and a late
     b.read(0, 0, 512);
     REQUIRE(b.kick());
     CHECK(b.answers(0, status::ok, 513));
+    CHECK(disk->engine_name() == other->engine_name());
   }
 }
 
